@@ -1,0 +1,35 @@
+/**
+ * Time as a parameter. Stages take a Clock instead of reading `Date` or arming `setTimeout`
+ * themselves, so that a test or a simulation can own time.
+ */
+export interface Timer {
+  /** Idempotent; a cancelled timer never fires. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall clock, milliseconds since the Unix epoch, UTC. May jump. */
+  nowMs(): number;
+  /** Monotonic milliseconds with a fraction; only differences mean something. */
+  monotonicMs(): number;
+  /** Fires once after `delayMs`. A timer never keeps the process alive by itself. */
+  setTimer(delayMs: number, onFire: () => void): Timer;
+}
+
+class SystemTimer implements Timer {
+  readonly #handle: NodeJS.Timeout;
+  constructor(delayMs: number, onFire: () => void) {
+    this.#handle = setTimeout(onFire, delayMs);
+    // The listening sockets and worker threads decide how long the process lives, not a timer.
+    this.#handle.unref();
+  }
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  setTimer: (delayMs, onFire) => new SystemTimer(delayMs, onFire),
+};

@@ -1,0 +1,83 @@
+/**
+ * How a request can end, and why. The one catalogue of reasons: metrics label with them, the ledger
+ * counts by them, and `src/grpc/status.ts` is the one place that turns an outcome into a gRPC status.
+ *
+ * refused: we decided against the request before any of it reached the journal; sending it again is
+ *          right (retry) or pointless (never), as the reason says.
+ * failed:  we took the request on and could not keep the promise, or the client went away.
+ */
+
+export type RefusalReason =
+  | 'malformed' // not a valid SensorValuesRequest; the message names item and field
+  | 'too_large' // over MAX_REQUEST_BYTES, or its lines alone exceed the queue
+  | 'over_burst' // larger than the bucket can ever hold
+  | 'rate_limited' // byte rate exceeded for now
+  | 'queue_full' // no queue room within the wait allowed
+  | 'draining' // the daemon is stopping
+  | 'disk'; // the journal is known to be unable to take lines for now
+
+export type FailureReason =
+  | 'disk' // the write or the sync failed after the request was queued
+  | 'cancelled' // the client cancelled or its connection broke before the answer
+  | 'deadline' // the call's deadline passed before the answer
+  | 'drain_deadline' // still unfinished when DRAIN_TIMEOUT ran out
+  | 'protocol' // gRPC framing or compression fault answered by the transport
+  | 'internal'; // a fault of ours
+
+export const REFUSAL_REASONS: readonly RefusalReason[] = [
+  'malformed',
+  'too_large',
+  'over_burst',
+  'rate_limited',
+  'queue_full',
+  'draining',
+  'disk',
+];
+
+export const FAILURE_REASONS: readonly FailureReason[] = [
+  'disk',
+  'cancelled',
+  'deadline',
+  'drain_deadline',
+  'protocol',
+  'internal',
+];
+
+/** Why readings that were decoded are not in the journal. */
+export type LossReason = 'disk' | 'thread_death' | 'drain_deadline';
+export const LOSS_REASONS: readonly LossReason[] = ['disk', 'thread_death', 'drain_deadline'];
+
+/** Tells the client never to retry; a positive number is the delay to wait first. */
+export const NEVER_RETRY = -1;
+
+export interface Refused {
+  readonly kind: 'refused';
+  readonly reason: RefusalReason;
+  /** For the client's eyes: what was wrong, with numbers. */
+  readonly message: string;
+  /** Milliseconds until a retry can succeed, NEVER_RETRY, or undefined for no hint. */
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface Failed {
+  readonly kind: 'failed';
+  readonly reason: FailureReason;
+  readonly message: string;
+  readonly retryAfterMs: number | undefined;
+}
+
+export interface Ok {
+  readonly kind: 'ok';
+}
+
+export type Outcome = Ok | Refused | Failed;
+
+export const OK: Ok = { kind: 'ok' };
+
+export function refused(reason: RefusalReason, message: string, retryAfterMs?: number): Refused {
+  return { kind: 'refused', reason, message, retryAfterMs };
+}
+
+export function failed(reason: FailureReason, message: string, retryAfterMs?: number): Failed {
+  return { kind: 'failed', reason, message, retryAfterMs };
+}
