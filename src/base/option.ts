@@ -6,8 +6,16 @@
 import type { ListenAddress } from './listen-address.ts';
 
 interface OptionBase {
-  /** Environment name, `ROTATE_BYTES`. The flag is derived from it: `--rotate-bytes`. */
-  readonly env: string;
+  /** Environment name, `ROTATE_BYTES`. Absent: the option is given on the command line only. */
+  readonly env?: string;
+  /** Long flag without dashes, `rotate-bytes`. Absent: derived from `env`. */
+  readonly flag?: string;
+  /** One letter, `n` for `-n`. */
+  readonly short?: string;
+  /** Also taken from a bare argument; this is its name in the usage line, `folder`. In order of declaration. */
+  readonly positional?: string;
+  /** Nothing stands in for a missing value: it is a fault. `default` is then ''. */
+  readonly required?: boolean;
   /** One line, starts with a capital, no full stop needed. */
   readonly help: string;
   /** As a person would write it, `256MiB`. Goes through the same parser as input. */
@@ -20,11 +28,12 @@ export interface TextOption extends OptionBase {
   readonly type: 'string' | 'path';
 }
 export interface NumberOption extends OptionBase {
-  readonly type: 'integer' | 'bytes' | 'duration';
+  /** `number` may have a fraction, `integer` not. */
+  readonly type: 'integer' | 'number' | 'bytes' | 'duration';
   /** Inclusive, in the parsed unit: bytes or milliseconds. */
   readonly min: number;
   readonly max: number;
-  /** For integers: what is counted, `readings`. */
+  /** For integers and numbers: what is counted, `readings`. */
   readonly unit?: string;
   /** The meaning of 0 where 0 is allowed, `off`. */
   readonly zero?: string;
@@ -41,8 +50,12 @@ export interface EnumOption extends OptionBase {
 export interface AddressOption extends OptionBase {
   readonly type: 'address';
 }
+/** The flag is repeatable, the variable comma-separated. As a positional it takes all that is left. */
+export interface ListOption extends OptionBase {
+  readonly type: 'list';
+}
 
-export type Option = TextOption | NumberOption | BooleanOption | EnumOption | AddressOption;
+export type Option = TextOption | NumberOption | BooleanOption | EnumOption | AddressOption | ListOption;
 
 export type OptionValue<O extends Option> = O extends NumberOption
   ? number
@@ -52,7 +65,9 @@ export type OptionValue<O extends Option> = O extends NumberOption
       ? O['values'][number]
       : O extends AddressOption
         ? ListenAddress
-        : string;
+        : O extends ListOption
+          ? readonly string[]
+          : string;
 
 export interface OptionGroup<T extends Readonly<Record<string, Option>> = Readonly<Record<string, Option>>> {
   /** Heading in help and documentation. */
@@ -66,10 +81,18 @@ export type OptionValues<T extends Readonly<Record<string, Option>>> = {
   readonly [K in keyof T]: OptionValue<T[K]>;
 };
 
+// biome-ignore lint/suspicious/noExplicitAny: `check` makes a group contravariant in its options
+export type AnyOptionGroup = OptionGroup<any>;
+
 export type GroupValues<G> = G extends OptionGroup<infer T> ? OptionValues<T> : never;
 
 export function optionGroup<const T extends Readonly<Record<string, Option>>>(
   group: OptionGroup<T>,
 ): OptionGroup<T> {
   return group;
+}
+
+/** The long flag without dashes, or undefined for one that is only positional or only a variable. */
+export function flagOf(option: Option): string | undefined {
+  return option.flag ?? option.env?.toLowerCase().replaceAll('_', '-');
 }
