@@ -1,0 +1,142 @@
+/**
+ * SensorService: takes one request from door to batch.
+ *
+ *   admission ──refused──▶ respond
+ *       │ admitted
+ *       ▼
+ *   encode into the processor's buffer ──malformed──▶ respond INVALID_ARGUMENT, nothing kept
+ *       │ fits              │ no room
+ *       ▼                   ▼
+ *   commit             WaitLine (or refuse) ──room──▶ encode again
+ *       │
+ *       ▼
+ *   ACK=accepted: respond now      ACK=written|synced: the batch's outcome responds
+ *
+ * Invariant: each call of `handle` leads to exactly one call of `respond`, but for a call that is
+ * cancelled while it waits: nobody is left to hear the answer, and the transport has counted it.
+ */
+import type { ByteBuffer } from '../base/byte-buffer.ts';
+import type { Clock } from '../base/clock.ts';
+import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
+import type { CallContext } from '../grpc/server.ts';
+import type { Ledger } from '../observe/ledger.ts';
+import type { BufferedProcessor } from '../pipeline/buffered-processor.ts';
+import type { WaitLine } from '../pipeline/wait-line.ts';
+import type { EncodeFault } from './line-encoder.ts';
+
+/** Suggested wait after "no room": about what a stalled disk needs to take a few batches. */
+const QUEUE_FULL_RETRY_AFTER_MS = 250;
+/** Suggested wait while the journal is known to be faulty; the writer probes the disk once a second. */
+export const DISK_RETRY_AFTER_MS = 1000;
+
+export interface Encoder {
+  readonly fault: EncodeFault | undefined;
+  encode(request: Uint8Array, receivedAtMs: number, out: ByteBuffer, maxOutputBytes: number): number;
+}
+
+/** Decides over a request before it costs anything; undefined admits it. */
+export type Admit = (sizeBytes: number) => Outcome | undefined;
+
+export interface SensorServiceDeps {
+  readonly admit: Admit;
+  readonly encoder: Encoder;
+  readonly processor: BufferedProcessor;
+  readonly waitLine: WaitLine;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly onMalformed: (fault: EncodeFault) => void;
+  readonly onQueueWait: (waitedMs: number) => void;
+}
+
+export class SensorService {
+  readonly #deps: SensorServiceDeps;
+  readonly #acknowledgeAtOnce: boolean;
+  readonly #queueBytes: number;
+
+  constructor(options: { readonly ack: string; readonly queueBytes: number }, deps: SensorServiceDeps) {
+    this.#deps = deps;
+    this.#acknowledgeAtOnce = options.ack === 'accepted';
+    this.#queueBytes = options.queueBytes;
+  }
+
+  readonly handle = (request: Uint8Array, call: CallContext, respond: (outcome: Outcome) => void): void => {
+    const refusal = this.#deps.admit(request.length);
+    if (refusal !== undefined) {
+      respond(refusal);
+      return;
+    }
+    const receivedAtMs = this.#deps.clock.nowMs();
+    // Nobody overtakes those who already wait.
+    if (this.#deps.waitLine.isEmpty && this.#take(request, receivedAtMs, respond)) return;
+    this.#wait(request, receivedAtMs, call, respond);
+  };
+
+  /** False when there is no room now; else the request has been answered or will be by its batch. */
+  #take(request: Uint8Array, receivedAtMs: number, respond: (outcome: Outcome) => void): boolean {
+    const { encoder, processor, ledger } = this.#deps;
+    const lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
+    if (lines < 0) {
+      const fault = encoder.fault!;
+      if (fault.kind === 'malformed') {
+        this.#deps.onMalformed(fault);
+        respond(refused('malformed', fault.message));
+        return true;
+      }
+      if (!processor.isEmpty) return false;
+      respond(
+        refused(
+          'too_large',
+          `the lines of this request need more than QUEUE_BYTES (${this.#queueBytes}); do not retry, send fewer readings per request`,
+          NEVER_RETRY,
+        ),
+      );
+      return true;
+    }
+    if (lines === 0) {
+      respond(OK);
+      return true;
+    }
+    ledger.readingsDecoded(lines);
+    if (this.#acknowledgeAtOnce) {
+      processor.commit(lines, receivedAtMs);
+      respond(OK);
+    } else {
+      processor.commit(lines, receivedAtMs, respond);
+    }
+    return true;
+  }
+
+  #wait(
+    request: Uint8Array,
+    receivedAtMs: number,
+    call: CallContext,
+    respond: (outcome: Outcome) => void,
+  ): void {
+    const withdraw = this.#deps.waitLine.enter({
+      sizeBytes: request.length,
+      deadlineMs: call.deadlineMs,
+      tryTake: () => {
+        if (call.cancelled || !this.#take(request, receivedAtMs, respond)) return call.cancelled;
+        this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
+        return true;
+      },
+      onGiveUp: (waitedMs) => {
+        this.#deps.onQueueWait(waitedMs);
+        respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`));
+      },
+    });
+    if (withdraw === false) {
+      respond(this.#queueFull('not waiting'));
+      return;
+    }
+    call.onCancelled = withdraw;
+  }
+
+  #queueFull(detail: string): Outcome {
+    return refused(
+      'queue_full',
+      `no queue room for this request (${detail}): the disk is slower than the load; retry later`,
+      QUEUE_FULL_RETRY_AFTER_MS,
+    );
+  }
+}

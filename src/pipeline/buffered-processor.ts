@@ -1,0 +1,208 @@
+/**
+ * BufferedProcessor: gathers lines into a batch and decides when it leaves.
+ *
+ * A batch is flushed when it holds BUFFER_SIZE readings or BUFFER_BYTES bytes, when the flush timer
+ * fires, when the input closes, and on cancel. While acknowledgements wait on it, it leaves as soon
+ * as the writer is free (group commit): the load itself then sets the batch size, one request when
+ * idle, hundreds when the disk is slower than the callers.
+ *
+ * Invariants:
+ * 1. `buffer` always accepts an encode of up to `roomBytes`; lines + bytes in it are exactly what was committed.
+ * 2. A buffer that was sent is never touched again until it comes home (the seed of this design reused it in flight).
+ * 3. Every committed request's acknowledgement is called exactly once.
+ * 4. gathered bytes + channel.usedBytes <= channel.capacityBytes.
+ *
+ *            commit                 size | bytes | timer | writer free | close | cancel
+ *   empty ───────────▶ gathering ─────────────────────────────────────────────────────▶ empty
+ *                        │  ▲
+ *                        └──┘ no room for items in the channel: goes on gathering (bounded by 4)
+ */
+import { ByteBuffer } from '../base/byte-buffer.ts';
+import type { Clock, Timer } from '../base/clock.ts';
+import type { Acknowledge, Batch, BatchResult, FlushCause } from './batch.ts';
+import type { Channel } from './channel.ts';
+
+/** Empty buffers kept for reuse: one gathering, one being written, one on its way home, one spare. */
+const POOLED_BUFFERS = 4;
+
+export interface ProcessorOptions {
+  readonly bufferSizeReadings: number;
+  readonly bufferBytes: number;
+  readonly bufferFlushIntervalMs: number;
+}
+
+export interface ProcessorEvents {
+  onFlush(cause: FlushCause, lines: number, bytes: number): void;
+  /** A batch's outcome is known: the books, and the acknowledgements that wait on it. */
+  onBatchDone(batch: Batch, result: BatchResult): void;
+  /** The channel has more room than before. */
+  onRoom(): void;
+}
+
+export class BufferedProcessor {
+  readonly #options: ProcessorOptions;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  readonly #events: ProcessorEvents;
+  readonly #pool: Uint8Array<ArrayBuffer>[] = [];
+  readonly #bufferCapacityBytes: number;
+
+  /** Where the encoder appends; replaced at each flush, so read it anew for every request. */
+  buffer: ByteBuffer;
+  #lines = 0;
+  #requests = 0;
+  #committedBytes = 0;
+  #firstReceivedAtMs = 0;
+  #lastReceivedAtMs = 0;
+  #acknowledgements: Acknowledge[] = [];
+  #timer: Timer | undefined;
+  #flushScheduled = false;
+  /** The cause that could not be acted on for want of item room; the next result makes up for it. */
+  #overdue: FlushCause | undefined;
+  #closed = false;
+
+  constructor(
+    options: ProcessorOptions,
+    deps: { readonly channel: Channel; readonly clock: Clock; readonly events: ProcessorEvents },
+  ) {
+    this.#options = options;
+    this.#channel = deps.channel;
+    this.#clock = deps.clock;
+    this.#events = deps.events;
+    // A batch may exceed BUFFER_BYTES by the request that filled it; a quarter more spares most regrowth.
+    this.#bufferCapacityBytes = Math.ceil(options.bufferBytes * 1.25);
+    this.buffer = new ByteBuffer(this.#bufferCapacityBytes);
+    this.#channel.onResult = (batch, result, bytes) => this.#onResult(batch, result, bytes);
+  }
+
+  /** What one more request may append. */
+  get roomBytes(): number {
+    return this.#channel.roomBytes - this.#committedBytes;
+  }
+  /** Nothing gathered and nothing under way: this is all the room there will ever be. */
+  get isEmpty(): boolean {
+    return this.#lines === 0 && this.#channel.isIdle;
+  }
+  get gatheredBytes(): number {
+    return this.#committedBytes;
+  }
+  /** When the oldest reading that is not written yet arrived; undefined when there is none gathered. */
+  get oldestGatheredAtMs(): number | undefined {
+    return this.#lines > 0 ? this.#firstReceivedAtMs : undefined;
+  }
+
+  /**
+   * The encoder has appended one request's lines to `buffer`. `acknowledge` is called with the outcome
+   * of the batch they travel in; leave it out when nobody waits.
+   */
+  commit(lines: number, receivedAtMs: number, acknowledge?: Acknowledge): void {
+    if (this.#lines === 0) this.#firstReceivedAtMs = receivedAtMs;
+    this.#lastReceivedAtMs = receivedAtMs;
+    this.#lines += lines;
+    this.#requests++;
+    this.#committedBytes = this.buffer.length;
+    if (acknowledge !== undefined) this.#acknowledgements.push(acknowledge);
+
+    if (this.#lines >= this.#options.bufferSizeReadings) this.#flush('size');
+    else if (this.#committedBytes >= this.#options.bufferBytes) this.#flush('bytes');
+    else if (this.#acknowledgements.length > 0 && this.#channel.isIdle) this.#scheduleGroupCommit();
+    else
+      this.#timer ??= this.#clock.setTimer(this.#options.bufferFlushIntervalMs, () => this.#flush('timer'));
+  }
+
+  /** The input has ended: hands over what is gathered; resolves when the writer has answered for everything. */
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#flush('close');
+    return this.#lines > 0 ? this.#closeWhenHandedOver() : this.#channel.close();
+  }
+
+  /** Stops at once: hands over what is gathered and waits for nothing. */
+  cancel(): void {
+    this.#closed = true;
+    this.#flush('cancel');
+  }
+
+  /** The writer is gone for good: everything gathered or under way is answered with `result`. */
+  abandon(result: BatchResult): void {
+    this.#closed = true;
+    const gathered = this.#lines > 0 ? this.#takeBatch() : undefined;
+    this.#channel.abandon(result);
+    if (gathered !== undefined) this.#events.onBatchDone(gathered, result);
+  }
+
+  /** One flush for all requests of this turn of the event loop: they arrived together, they travel together. */
+  #scheduleGroupCommit(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      if (this.#acknowledgements.length > 0 && this.#channel.isIdle) this.#flush('acknowledgement');
+    });
+  }
+
+  async #closeWhenHandedOver(): Promise<void> {
+    // Only reached when the channel had no room for another batch; each result hands over the rest.
+    await new Promise<void>((resolve) => {
+      this.#onHandedOver = resolve;
+    });
+    await this.#channel.close();
+  }
+  #onHandedOver: (() => void) | undefined;
+
+  #flush(cause: FlushCause): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#lines === 0) return;
+    if (!this.#channel.hasItemRoom) {
+      this.#overdue = cause;
+      return;
+    }
+    this.#overdue = undefined;
+    const batch = this.#takeBatch();
+    this.#events.onFlush(cause, batch.lines, batch.length);
+    this.#channel.send(batch);
+  }
+
+  #takeBatch(): Batch {
+    const batch: Batch = {
+      bytes: this.buffer.bytes,
+      length: this.#committedBytes,
+      lines: this.#lines,
+      requests: this.#requests,
+      firstReceivedAtMs: this.#firstReceivedAtMs,
+      lastReceivedAtMs: this.#lastReceivedAtMs,
+      acknowledgements: this.#acknowledgements,
+    };
+    this.#lines = 0;
+    this.#requests = 0;
+    this.#committedBytes = 0;
+    this.#acknowledgements = [];
+    this.buffer = new ByteBuffer(0);
+    this.buffer.bytes = this.#pool.pop() ?? new Uint8Array(new ArrayBuffer(this.#bufferCapacityBytes));
+    return batch;
+  }
+
+  #onResult(batch: Batch, result: BatchResult, bytes: Uint8Array<ArrayBuffer> | undefined): void {
+    // A buffer that one huge request made grow is left to the collector, or the pool would stay huge.
+    if (
+      bytes !== undefined &&
+      this.#pool.length < POOLED_BUFFERS &&
+      bytes.length <= 2 * this.#bufferCapacityBytes
+    ) {
+      this.#pool.push(bytes);
+    }
+    this.#events.onBatchDone(batch, result);
+    if (this.#lines > 0) {
+      if (this.#closed) {
+        this.#flush('close');
+        if (this.#lines === 0) this.#onHandedOver?.();
+      } else if (this.#acknowledgements.length > 0 && this.#channel.isIdle) {
+        this.#flush('acknowledgement');
+      } else if (this.#overdue !== undefined) {
+        this.#flush(this.#overdue);
+      }
+    }
+    this.#events.onRoom();
+  }
+}

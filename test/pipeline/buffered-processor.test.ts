@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Outcome } from '../../src/base/outcome.ts';
+import { pipelineUnderTest } from '../support/pipeline.ts';
+
+test('flushes on size, counted in readings', async (t) => {
+  const p = pipelineUnderTest({ bufferSizeReadings: 3 });
+  t.after(() => p.stop());
+  p.commit('a\n', 1);
+  p.commit('b\n', 1);
+  assert.equal(p.flushes.length, 0);
+  p.commit('c\n', 1);
+  await p.arrived(1);
+  assert.deepEqual(p.flushes, [{ cause: 'size', lines: 3, bytes: 6 }]);
+  assert.equal(p.held[0]!.text, 'a\nb\nc\n');
+});
+
+test('flushes on bytes', async (t) => {
+  const p = pipelineUnderTest({ bufferBytes: 10 });
+  t.after(() => p.stop());
+  p.commit('12345678\n', 1);
+  assert.equal(p.flushes.length, 0);
+  p.commit('x\n', 1);
+  assert.deepEqual(p.flushes, [{ cause: 'bytes', lines: 2, bytes: 11 }]);
+});
+
+test('flushes on the timer, counted from the first line, and arms no timer while empty', async (t) => {
+  const p = pipelineUnderTest({ bufferFlushIntervalMs: 500 });
+  t.after(() => p.stop());
+  assert.equal(p.clock.armedTimers, 0);
+  p.commit('a\n', 1);
+  p.clock.advance(499);
+  p.commit('b\n', 1);
+  assert.equal(p.flushes.length, 0);
+  p.clock.advance(1);
+  assert.deepEqual(p.flushes, [{ cause: 'timer', lines: 2, bytes: 4 }]);
+  assert.equal(p.clock.armedTimers, 0);
+});
+
+test('group commit: requests of one turn travel together, the next group leaves with the result', async (t) => {
+  const p = pipelineUnderTest();
+  t.after(() => p.stop());
+  const outcomes: Outcome[] = [];
+  const acknowledge = (outcome: Outcome): void => void outcomes.push(outcome);
+  p.commit('a\n', 1, acknowledge);
+  p.commit('b\n', 1, acknowledge);
+  await p.arrived(1);
+  assert.equal(p.held[0]!.text, 'a\nb\n');
+  p.commit('c\n', 1, acknowledge);
+  p.commit('d\n', 1, acknowledge);
+  await turn();
+  assert.equal(p.held.length, 1, 'the writer is busy, so the second group gathers');
+  assert.equal(outcomes.length, 0, 'nothing is acknowledged before its result');
+  p.held[0]!.answer({ ok: true });
+  await p.arrived(2);
+  assert.equal(p.held[1]!.text, 'c\nd\n');
+  assert.deepEqual(
+    outcomes.map((o) => o.kind),
+    ['ok', 'ok'],
+  );
+  p.held[1]!.answer({ ok: false, code: 'ENOSPC', message: 'no space left' });
+  await p.processor.close();
+  assert.deepEqual(
+    outcomes.map((o) => o.kind),
+    ['ok', 'ok', 'failed', 'failed'],
+  );
+});
+
+test('close hands over what is gathered and resolves after the last result', async (t) => {
+  const p = pipelineUnderTest();
+  t.after(() => p.stop());
+  p.commit('a\n', 1);
+  let closed = false;
+  const closing = p.processor.close().then(() => {
+    closed = true;
+  });
+  await p.arrived(1);
+  assert.equal(p.flushes[0]!.cause, 'close');
+  assert.equal(closed, false);
+  p.held[0]!.answer({ ok: true });
+  await closing;
+  assert.equal(p.done.length, 1);
+});
+
+test('close with no item room hands over the rest with the results', async (t) => {
+  const p = pipelineUnderTest({ bufferSizeReadings: 1, capacityItems: 1 });
+  t.after(() => p.stop());
+  p.commit('a\n', 1);
+  p.commit('b\n', 1);
+  p.commit('c\n', 1);
+  assert.equal(p.flushes.length, 1, 'one batch of room: the rest goes on gathering');
+  const closing = p.processor.close();
+  await p.arrived(1);
+  p.held[0]!.answer({ ok: true });
+  await p.arrived(2);
+  assert.equal(p.held[1]!.text, 'b\nc\n');
+  p.held[1]!.answer({ ok: true });
+  await closing;
+});
+
+test('a batch that was due without item room leaves with the next result, under its own cause', async (t) => {
+  const p = pipelineUnderTest({ bufferSizeReadings: 2, capacityItems: 1 });
+  t.after(() => p.stop());
+  p.commit('a\nb\n', 2);
+  p.commit('c\nd\n', 2);
+  await p.arrived(1);
+  p.held[0]!.answer({ ok: true });
+  await p.arrived(2);
+  assert.deepEqual(
+    p.flushes.map((f) => f.cause),
+    ['size', 'size'],
+  );
+});
+
+test('cancel hands over at once and waits for nothing', async (t) => {
+  const p = pipelineUnderTest();
+  t.after(() => p.stop());
+  p.commit('a\n', 1);
+  p.processor.cancel();
+  assert.deepEqual(p.flushes, [{ cause: 'cancel', lines: 1, bytes: 2 }]);
+});
+
+test('a buffer in flight is never written to again, and is used again once it is home', async (t) => {
+  const p = pipelineUnderTest({ bufferSizeReadings: 1 });
+  t.after(() => p.stop());
+  p.commit('first\n', 1);
+  p.commit('second\n', 1);
+  await p.arrived(2);
+  assert.deepEqual(
+    p.held.map((h) => h.text),
+    ['first\n', 'second\n'],
+  );
+  p.held[0]!.answer({ ok: true });
+  while (p.done.length < 1) await turn();
+  p.commit('third\n', 1);
+  await p.arrived(3);
+  assert.equal(p.held[2]!.text, 'third\n');
+});
+
+test('room shrinks by what is gathered and under way, and returns with the result', async (t) => {
+  const p = pipelineUnderTest({ capacityBytes: 100, bufferSizeReadings: 1 });
+  t.after(() => p.stop());
+  p.commit('0123456789\n', 1);
+  assert.equal(p.processor.roomBytes, 89);
+  assert.equal(p.processor.isEmpty, false);
+  await p.arrived(1);
+  p.held[0]!.answer({ ok: true });
+  while (p.rooms === 0) await turn();
+  assert.equal(p.processor.roomBytes, 100);
+  assert.equal(p.processor.isEmpty, true);
+});
+
+test('abandon answers everything gathered or under way exactly once, late results change nothing', async (t) => {
+  const p = pipelineUnderTest();
+  t.after(() => p.stop());
+  const outcomes: string[] = [];
+  p.commit('a\n', 1, (o) => outcomes.push(`a ${o.kind}`));
+  await p.arrived(1);
+  p.commit('b\n', 1, (o) => outcomes.push(`b ${o.kind}`));
+  p.processor.abandon({ ok: false, code: 'WORKER_DIED', message: 'the writer thread died' });
+  p.held[0]!.answer({ ok: true });
+  await turn();
+  await turn();
+  assert.deepEqual(outcomes, ['a failed', 'b failed']);
+});

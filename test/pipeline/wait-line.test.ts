@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Waiter, WaitLine } from '../../src/pipeline/wait-line.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0]> = {}) {
+  const clock = new ManualClock();
+  const line = new WaitLine({ whenFull: 'wait', waitMaxMs: 5000, capacityBytes: 1000, ...options }, clock);
+  const log: string[] = [];
+  let room = 0;
+  const waiter = (name: string, sizeBytes: number, deadlineMs?: number): Waiter => ({
+    sizeBytes,
+    deadlineMs,
+    tryTake: () => {
+      if (sizeBytes > room) return false;
+      room -= sizeBytes;
+      log.push(`${name} taken`);
+      return true;
+    },
+    onGiveUp: (waitedMs) => log.push(`${name} gave up after ${waitedMs}`),
+  });
+  return {
+    clock,
+    line,
+    log,
+    waiter,
+    giveRoom(bytes: number) {
+      room += bytes;
+      line.admit();
+    },
+  };
+}
+
+test('first come, first served: a small one does not overtake a big one', () => {
+  const { line, log, waiter, giveRoom } = lineUnderTest();
+  line.enter(waiter('big', 100));
+  line.enter(waiter('small', 1));
+  giveRoom(50);
+  assert.deepEqual(log, []);
+  giveRoom(51);
+  assert.deepEqual(log, ['big taken', 'small taken']);
+  assert.equal(line.isEmpty, true);
+  assert.equal(line.waitingBytes, 0);
+});
+
+test('gives up at the longest wait, or at the deadline of the call when that is sooner', () => {
+  const { clock, line, log, waiter } = lineUnderTest();
+  line.enter(waiter('patient', 10));
+  line.enter(waiter('hurried', 10, clock.nowMs() + 700));
+  clock.advance(700);
+  assert.deepEqual(log, ['hurried gave up after 700']);
+  clock.advance(4300);
+  assert.deepEqual(log, ['hurried gave up after 700', 'patient gave up after 5000']);
+  assert.equal(clock.armedTimers, 0);
+});
+
+test('a deadline already past, the refuse policy and a full line turn away at once', () => {
+  const { clock, line, waiter } = lineUnderTest();
+  assert.equal(line.enter(waiter('late', 10, clock.nowMs())), false);
+  assert.equal(typeof line.enter(waiter('fits', 990)), 'function');
+  assert.equal(line.enter(waiter('one too many', 11)), false);
+  const strict = lineUnderTest({ whenFull: 'refuse' });
+  assert.equal(strict.line.enter(strict.waiter('any', 1)), false);
+});
+
+test('a withdrawn waiter is neither taken nor given up, and those behind it move up', () => {
+  const { clock, line, log, waiter, giveRoom } = lineUnderTest();
+  const withdraw = line.enter(waiter('big', 100));
+  line.enter(waiter('small', 5));
+  giveRoom(10);
+  assert.deepEqual(log, []);
+  assert.ok(withdraw);
+  withdraw();
+  assert.deepEqual(log, ['small taken']);
+  clock.advance(10_000);
+  assert.deepEqual(log, ['small taken']);
+});
+
+test('giveUpAll empties the line', () => {
+  const { line, log, waiter } = lineUnderTest();
+  line.enter(waiter('a', 10));
+  line.enter(waiter('b', 10));
+  line.giveUpAll();
+  assert.deepEqual(log, ['a gave up after 0', 'b gave up after 0']);
+  assert.equal(line.isEmpty, true);
+});
