@@ -36,6 +36,23 @@ export interface ManifestRecord {
   readonly suspect: boolean;
 }
 
+/** What the writer, or recovery, knows of a segment at its close. The archiver adds the hash and makes the record. */
+export interface ClosedSegment {
+  readonly number: number;
+  /** File name in the journal folder; uncompressed. */
+  readonly file: string;
+  readonly startedAtMs: number;
+  readonly closedAtMs: number;
+  readonly lines: number;
+  /** Valid bytes; the file may be longer. */
+  readonly bytes: number;
+  /** Size of the file as it was left. */
+  readonly fileBytes: number;
+  readonly firstReceivedAtMs: number | null;
+  readonly lastReceivedAtMs: number | null;
+  readonly suspect: boolean;
+}
+
 export interface Manifest {
   /** By segment number, in ascending order. */
   readonly records: ReadonlyMap<number, ManifestRecord>;
