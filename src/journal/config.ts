@@ -1,0 +1,102 @@
+/**
+ * The journal's options: where the segments lie, when a new one begins, what becomes of closed ones.
+ */
+import { GiB, KiB, MiB } from '../base/byte-size.ts';
+import type { GroupValues } from '../base/option.ts';
+import { optionGroup } from '../base/option.ts';
+
+const DAY_MS = 86_400_000;
+
+export const journalOptions = optionGroup({
+  title: 'Journal (files on disk)',
+  options: {
+    filePath: {
+      env: 'FILE_PATH',
+      type: 'path',
+      default: 'data',
+      help: 'Folder of the segment files; created at start, used by one daemon at a time',
+    },
+    rotateBytes: {
+      env: 'ROTATE_BYTES',
+      type: 'bytes',
+      default: '256MiB',
+      // Below, a file per batch would be the rule; above, one lost file would be too much to lose.
+      min: 4 * KiB,
+      max: 1024 * GiB,
+      help: 'Begin a new segment before the open one exceeds this size',
+    },
+    rotateIntervalMs: {
+      env: 'ROTATE_INTERVAL',
+      type: 'duration',
+      default: '0',
+      min: 0,
+      max: 31 * DAY_MS,
+      zero: 'off',
+      help: 'Begin a new segment at each multiple of this on the wall clock, UTC (1h: on the hour)',
+    },
+    syncIntervalMs: {
+      env: 'SYNC_INTERVAL',
+      type: 'duration',
+      default: '1s',
+      min: 10,
+      max: 3_600_000,
+      help: 'The most that a power cut can take where acknowledgements do not wait for the disk (ACK=accepted or written)',
+    },
+    compress: {
+      env: 'COMPRESS',
+      type: 'enum',
+      values: ['none', 'gzip', 'zstd'],
+      default: 'none',
+      help: 'Compress closed segments',
+    },
+    retainFiles: {
+      env: 'RETAIN_FILES',
+      type: 'integer',
+      unit: 'files',
+      default: '0',
+      min: 0,
+      max: 100_000_000,
+      zero: 'keep all',
+      help: 'Remove the oldest closed segments beyond this many',
+    },
+    retainBytes: {
+      env: 'RETAIN_BYTES',
+      type: 'bytes',
+      default: '0',
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+      zero: 'keep all',
+      help: 'Remove the oldest closed segments while together they exceed this size on disk',
+    },
+    retainAgeMs: {
+      env: 'RETAIN_AGE',
+      type: 'duration',
+      default: '0',
+      min: 0,
+      max: 36_500 * DAY_MS,
+      zero: 'keep all',
+      help: 'Remove closed segments older than this',
+    },
+    lowSpaceBytes: {
+      env: 'LOW_SPACE_BYTES',
+      type: 'bytes',
+      default: '1GiB',
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+      zero: 'never warn',
+      help: 'Warn when less than this is free on the disk of FILE_PATH',
+    },
+  },
+  check: (values) => {
+    const faults: string[] = [];
+    if (values.rotateIntervalMs > 0 && values.rotateIntervalMs < 1000) {
+      faults.push('ROTATE_INTERVAL: must be 0 (off) or at least 1s: file names carry whole seconds');
+    }
+    if (values.retainBytes > 0 && values.retainBytes < MiB) {
+      faults.push('RETAIN_BYTES: must be 0 (keep all) or at least 1MiB');
+    }
+    return faults;
+  },
+});
+
+export type JournalConfig = GroupValues<typeof journalOptions>;
