@@ -1,0 +1,133 @@
+/**
+ * Copies the daemon's state into the metrics at a scrape: nothing here is counted on the hot path, and
+ * nothing touches the disk (except /proc, which is memory).
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Counter } from 'prom-client';
+import type { DaemonState } from './daemon-state.ts';
+import type { LedgerSnapshot } from './ledger.ts';
+import type { MetricSet } from './metrics.ts';
+
+/** A counter whose count is kept elsewhere. */
+export function setTotal(counter: Counter, total: number): void {
+  counter.reset();
+  counter.inc(total);
+}
+
+function setTotals<L extends string>(
+  counter: Counter<L>,
+  label: L,
+  totals: Readonly<Record<string, number>>,
+): void {
+  counter.reset();
+  for (const [value, total] of Object.entries(totals)) {
+    counter.inc({ [label]: value } as Record<L, string>, total);
+  }
+}
+
+export function copyState(set: MetricSet, state: DaemonState): void {
+  copyChecks(set, state);
+  copyLedger(set, state.ledger());
+  copyQueue(set, state);
+  copyJournal(set, state);
+  copyThreads(set, state);
+  copyProcess(set);
+  set.connections.set(state.connections());
+  set.memoryLimit.reset();
+  for (const { name, bytes } of state.memoryLimits()) set.memoryLimit.set({ buffer: name }, bytes);
+}
+
+function copyChecks(set: MetricSet, state: DaemonState): void {
+  const liveness = state.liveness();
+  const readiness = state.readiness();
+  set.up.set(liveness.every(({ ok }) => ok) ? 1 : 0);
+  set.ready.set(readiness.every(({ ok }) => ok) ? 1 : 0);
+  set.checkOk.reset();
+  for (const { check, ok } of [...liveness, ...readiness]) set.checkOk.set({ check }, ok ? 1 : 0);
+}
+
+function copyLedger(set: MetricSet, { requests, readings }: LedgerSnapshot): void {
+  setTotal(set.requestsReceived, requests.received);
+  setTotal(set.requestsOk, requests.ok);
+  setTotals(set.requestsRefused, 'reason', requests.refused);
+  setTotals(set.requestsFailed, 'reason', requests.failed);
+  set.requestsInFlight.set(requests.inFlight);
+  setTotal(set.readingsDecoded, readings.decoded);
+  setTotal(set.readingsWritten, readings.written);
+  setTotal(set.readingsDeduplicated, readings.deduplicated);
+  setTotals(set.readingsRefused, 'reason', readings.refused);
+  setTotals(set.readingsLost, 'reason', readings.lost);
+  set.readingsInFlight.set(readings.inFlight);
+  set.ledgerDifference.set({ book: 'requests' }, requests.difference);
+  set.ledgerDifference.set({ book: 'readings' }, readings.difference);
+}
+
+function copyQueue(set: MetricSet, state: DaemonState): void {
+  const queue = state.queue();
+  set.queueBytes.set(queue.usedBytes);
+  set.queueCapacityBytes.set(queue.capacityBytes);
+  set.queueItems.set(queue.usedItems);
+  set.queueCapacityItems.set(queue.capacityItems);
+  set.queueWaiting.set(queue.waitingRequests);
+  set.lagSeconds.set(Math.max(0, queue.lagMs) / 1000);
+}
+
+function copyJournal(set: MetricSet, state: DaemonState): void {
+  const journal = state.journal();
+  set.journalHealthy.set(journal.isHealthy ? 1 : 0);
+  set.journalUnsyncedBytes.set(journal.unsyncedBytes);
+  set.journalSegments.set({ state: 'open' }, journal.openSegment === undefined ? 0 : 1);
+  set.journalSegments.set({ state: 'closed' }, journal.closedSegments);
+  set.journalOpenSegmentBytes.set(journal.openSegment?.bytes ?? 0);
+  set.archiveBacklog.set(journal.archiveBacklog);
+  set.journalDiskBytes.set(journal.diskBytes);
+  // Not yet measured is not 0: an alert on little space would fire at every start.
+  set.journalFreeBytes.set(journal.freeBytes ?? Number.NaN);
+  set.journalLowSpace.set(journal.isLowOnSpace ? 1 : 0);
+}
+
+function copyThreads(set: MetricSet, state: DaemonState): void {
+  for (const { name: thread, isAlive, silentMs, eventLoop } of state.threads()) {
+    set.threadAlive.set({ thread }, isAlive ? 1 : 0);
+    set.threadSilentSeconds.set({ thread }, silentMs / 1000);
+    if (eventLoop === undefined) continue;
+    set.eventLoopDelaySeconds.set({ thread, quantile: '0.5' }, eventLoop.p50Ms / 1000);
+    set.eventLoopDelaySeconds.set({ thread, quantile: '0.99' }, eventLoop.p99Ms / 1000);
+    set.eventLoopDelayMaxSeconds.set({ thread }, eventLoop.maxMs / 1000);
+    set.eventLoopUtilization.set({ thread }, eventLoop.utilization);
+  }
+}
+
+const startedAtSeconds = Math.round(Date.now() / 1000 - process.uptime());
+const maxFileDescriptors = readMaxFileDescriptors();
+
+function copyProcess(set: MetricSet): void {
+  const cpu = process.cpuUsage();
+  const memory = process.memoryUsage();
+  setTotal(set.cpuSeconds, (cpu.user + cpu.system) / 1e6);
+  set.residentMemory.set(memory.rss);
+  set.heapUsed.set(memory.heapUsed);
+  set.heapTotal.set(memory.heapTotal);
+  set.externalMemory.set(memory.external);
+  set.startTime.set(startedAtSeconds);
+  set.maxFileDescriptors.set(maxFileDescriptors);
+  set.openFileDescriptors.set(countFileDescriptors());
+}
+
+/** NaN where /proc is missing. Read synchronously: the thread pool may be stuck behind a hanging disk. */
+function countFileDescriptors(): number {
+  try {
+    return readdirSync('/proc/self/fd').length - 1; // the folder being read is one of them
+  } catch {
+    return Number.NaN;
+  }
+}
+
+function readMaxFileDescriptors(): number {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
+    return limit === null ? Number.NaN : Number(limit[1]);
+  } catch {
+    return Number.NaN;
+  }
+}
