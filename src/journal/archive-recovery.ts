@@ -1,0 +1,153 @@
+/**
+ * What an archiver that died left half done, and how each is finished. Every state below can be told from
+ * the manifest and the names in the folder alone:
+ *
+ *   manifest says         in the folder          the crash came              so
+ *   anything              a draft in .journal    while compressing           remove the draft
+ *   closed, none          plain + compressed     between rename and record   remove the compressed copy
+ *   closed, gzip | zstd   plain + compressed     between record and unlink   remove the plain file
+ *   deleted               any of its files       between record and unlink   remove them
+ *   closed, none          compressed only        (its record was lost)       adopt the compressed file
+ *   nothing               plain + compressed     (the manifest was lost)     remove the compressed copy
+ *   nothing               compressed only        (the manifest was lost)     adopt the compressed file
+ *
+ * A plain file without a record is the writer's to recover, since it may have a torn tail.
+ */
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FileSystem } from './file-system.ts';
+import type { ManifestRecord } from './manifest.ts';
+import type { ManifestFile } from './manifest-file.ts';
+import type { SegmentName } from './segment-name.ts';
+import {
+  blocksFile,
+  JOURNAL_FOLDER,
+  parseBlocksFile,
+  parseSegmentFile,
+  segmentsAmong,
+} from './segment-name.ts';
+import { decompressedChunks, linesOf, wholeLines } from './segment-stream.ts';
+
+const DRAFT_SUFFIX = '.tmp';
+
+/** Removes what is superfluous; returns the compressed files that need a record of their own. */
+export async function finishInterrupted(
+  fileSystem: FileSystem,
+  folder: string,
+  manifest: ManifestFile,
+  onFault: (file: string, error: unknown) => void,
+): Promise<SegmentName[]> {
+  const journalFolder = join(folder, JOURNAL_FOLDER);
+  const remove = async (path: string, file: string): Promise<void> => {
+    try {
+      await fileSystem.unlink(path);
+    } catch (error) {
+      onFault(file, error);
+    }
+  };
+
+  for (const file of await fileSystem.list(journalFolder)) {
+    const sidecar = parseBlocksFile(file);
+    const isOfDeleted = sidecar && manifest.records.get(sidecar.number)?.state === 'deleted';
+    if (isDraft(file) || isOfDeleted) await remove(join(journalFolder, file), file);
+  }
+
+  const orphans: SegmentName[] = [];
+  for (const names of byNumber(segmentsAmong(await fileSystem.list(folder)))) {
+    const record = manifest.records.get(names[0]!.number);
+    const { keep, adopt } = decide(record, names);
+    for (const name of names) {
+      if (name !== keep) await remove(join(folder, name.file), name.file);
+    }
+    if (adopt && keep !== undefined) orphans.push(keep);
+  }
+  return orphans;
+}
+
+function isDraft(file: string): boolean {
+  return file.endsWith(DRAFT_SUFFIX) && parseSegmentFile(file.slice(0, -DRAFT_SUFFIX.length)) !== undefined;
+}
+
+/** `names` are all of one segment, plain first. */
+function decide(
+  record: ManifestRecord | undefined,
+  names: readonly SegmentName[],
+): { keep: SegmentName | undefined; adopt: boolean } {
+  if (record?.state === 'deleted') return { keep: undefined, adopt: false };
+  const believed = names.find((name) => name.file === record?.file);
+  if (believed !== undefined) return { keep: believed, adopt: false };
+  const first = names[0]!;
+  return { keep: first, adopt: first.compression !== 'none' };
+}
+
+function byNumber(names: readonly SegmentName[]): SegmentName[][] {
+  const groups = new Map<number, SegmentName[]>();
+  for (const name of names) {
+    const group = groups.get(name.number);
+    if (group === undefined) groups.set(name.number, [name]);
+    else group.push(name);
+  }
+  return [...groups.values()];
+}
+
+/** The record of a compressed segment, from nothing but its content. Throws when it cannot be decompressed. */
+export async function describeCompressed(
+  folder: string,
+  name: SegmentName,
+  signal: AbortSignal,
+): Promise<ManifestRecord> {
+  if (name.compression === 'none') throw new TypeError('a plain segment is described by recovery');
+  const hash = createHash('sha256');
+  let bytes = 0;
+  let lines = 0;
+  let firstLine: Buffer | undefined;
+  let lastLine: Buffer | undefined;
+  const handle = await open(join(folder, name.file));
+  try {
+    const { size, mtimeMs } = await handle.stat();
+    const content = decompressedChunks(handle, name.compression, (raw) => hash.update(raw));
+    for await (const chunk of wholeLines(content)) {
+      signal.throwIfAborted();
+      bytes += chunk.length;
+      for (const line of linesOf(chunk)) {
+        firstLine ??= Buffer.from(line);
+        lastLine = line;
+        lines++;
+      }
+      lastLine = lastLine && Buffer.from(lastLine); // a copy, so the chunk can go
+    }
+    return {
+      segment: name.number,
+      state: 'closed',
+      file: name.file,
+      startedAtMs: name.startedAtMs,
+      closedAtMs: Math.round(mtimeMs),
+      lines,
+      bytes,
+      fileBytes: size,
+      firstReceivedAtMs: receivedAtMs(firstLine),
+      lastReceivedAtMs: receivedAtMs(lastLine),
+      sha256: hash.digest('hex'),
+      compression: name.compression,
+      suspect: false,
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+function receivedAtMs(line: Buffer | undefined): number | null {
+  if (line === undefined) return null;
+  try {
+    const timeMs = Date.parse(String((JSON.parse(line.toString()) as { received_at?: unknown }).received_at));
+    return Number.isNaN(timeMs) ? null : timeMs;
+  } catch {
+    return null;
+  }
+}
+
+/** The sidecar of the segment that `file` names. */
+export function sidecarPath(folder: string, file: string): string {
+  return join(folder, JOURNAL_FOLDER, blocksFile(parseSegmentFile(file)!.base));
+}

@@ -1,0 +1,449 @@
+/**
+ * Keeps the closed segments: hashes them into the manifest, compresses them, removes them when their time
+ * has come, and watches the free space. It lives in a worker thread but knows nothing of threads. One
+ * archiver per folder, opened by whoever holds the folder lock.
+ *
+ *                      hash lane                 compress lane
+ *   closed(segment) ──▶ sha256 ──▶ record ──┬──▶ copy in .journal, sync ──▶ rename, record, unlink plain
+ *                                           └──▶ retention: record 'deleted', unlink
+ *
+ * Invariants:
+ * 1. Nothing is unlinked before the record that makes it superfluous is on the disk. So at every moment
+ *    each segment is exactly one file for whoever goes by the manifest.
+ * 2. The hash lane never waits for a compression: a closed segment is in the manifest as soon as can be.
+ * 3. `#committing` is held from the first rename or record of a change to its last unlink, so compression
+ *    and retention never change one segment at once.
+ * 4. A step that fails is tried again at the next tick, and every step can be repeated from the start.
+ */
+import { join } from 'node:path';
+import type { Clock, Timer } from '../base/clock.ts';
+import { errorMessage, systemErrorCode } from '../base/errors.ts';
+import { describeCompressed, finishInterrupted, sidecarPath } from './archive-recovery.ts';
+import { compressFile, hashFile } from './compress.ts';
+import type { JournalConfig } from './config.ts';
+import type { FileSystem } from './file-system.ts';
+import { Lane } from './lane.ts';
+import { removeAbandonedCopies } from './linked-copy.ts';
+import type { ClosedSegment, ManifestRecord } from './manifest.ts';
+import { ManifestFile } from './manifest-file.ts';
+import { segmentsToDelete } from './retention.ts';
+import type { SegmentName } from './segment-name.ts';
+import { JOURNAL_FOLDER, MANIFEST_FILE, parseSegmentFile, segmentFile } from './segment-name.ts';
+
+export type ArchiverOptions = Pick<
+  JournalConfig,
+  'filePath' | 'compress' | 'retainFiles' | 'retainBytes' | 'retainAgeMs' | 'lowSpaceBytes'
+>;
+
+export interface ArchiverFault {
+  readonly task: 'recover' | 'hash' | 'compress' | 'retain' | 'space';
+  /** What it was working on: a file name, or the folder. */
+  readonly file: string;
+  readonly code: string;
+  readonly message: string;
+  /** It goes on trying. False: this one is left as it is, for a person to look at. */
+  readonly willRetry: boolean;
+}
+
+export interface ArchiverEvents {
+  onArchived?(record: ManifestRecord): void;
+  onCompressed?(record: ManifestRecord, plainBytes: number, durationMs: number): void;
+  onDeleted?(records: readonly ManifestRecord[]): void;
+  /** Once when the free space falls below LOW_SPACE_BYTES... */
+  onLowSpace?(freeBytes: number): void;
+  /** ...and once when it is back. */
+  onSpace?(freeBytes: number): void;
+  onFault?(fault: ArchiverFault): void;
+}
+
+export interface ArchiverDeps {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly events: ArchiverEvents;
+}
+
+export interface ArchiverStats {
+  /** Closed segments in the manifest that are still there. */
+  readonly segments: number;
+  /** Their size on disk, and the readings in them uncompressed. */
+  readonly fileBytes: number;
+  readonly bytes: number;
+  readonly lines: number;
+  /** Removed by retention since the archiver was opened. */
+  readonly deletedSegments: number;
+  readonly deletedFileBytes: number;
+  /** Waiting for their hash, and for their compression. */
+  readonly hashQueue: number;
+  readonly compressQueue: number;
+  /** As of the last look; undefined before the first. */
+  readonly freeBytes: number | undefined;
+}
+
+/** How often age, free space and failed steps are looked at again. */
+const TICK_MS = 10_000;
+
+/** A reason never to try a step again, as opposed to a disk that may recover. */
+class HopelessError extends Error {}
+
+export async function openArchiver(options: ArchiverOptions, deps: ArchiverDeps): Promise<SegmentArchiver> {
+  const manifest = await ManifestFile.open(deps.fileSystem, options.filePath);
+  const archiver = new SegmentArchiver(options, deps, manifest);
+  try {
+    await archiver.begin();
+  } catch (error) {
+    await manifest.close().catch(() => {});
+    throw error;
+  }
+  return archiver;
+}
+
+export class SegmentArchiver {
+  readonly #folder: string;
+  readonly #options: ArchiverOptions;
+  readonly #fileSystem: FileSystem;
+  readonly #clock: Clock;
+  readonly #events: ArchiverEvents;
+  readonly #manifest: ManifestFile;
+  readonly #abandonCompression = new AbortController();
+  readonly #abandonHashes = new AbortController();
+
+  readonly #hashLane = new Lane(() => this.#hashAll());
+  readonly #compressLane = new Lane(() => this.#compressAll());
+  readonly #retentionLane = new Lane(() => this.#retain());
+  readonly #adoptLane = new Lane(() => this.#adoptAll());
+
+  readonly #toHash: ClosedSegment[] = [];
+  readonly #toCompress: number[] = [];
+  #toAdopt: SegmentName[] = [];
+  /** Paths whose record says they are superfluous, but whose removal failed. */
+  readonly #leftovers = new Set<string>();
+  #committing: Promise<unknown> = Promise.resolve();
+  #timer: Timer | undefined;
+  #isClosing = false;
+  #isSpaceLow = false;
+  #freeBytes: number | undefined;
+  #deletedSegments = 0;
+  #deletedFileBytes = 0;
+
+  /** Use openArchiver. */
+  constructor(options: ArchiverOptions, deps: ArchiverDeps, manifest: ManifestFile) {
+    this.#folder = options.filePath;
+    this.#options = options;
+    this.#fileSystem = deps.fileSystem;
+    this.#clock = deps.clock;
+    this.#events = deps.events;
+    this.#manifest = manifest;
+  }
+
+  /** Finishes what a crash left, then starts on what is due. Called once, by openArchiver. */
+  async begin(): Promise<void> {
+    if (this.#manifest.damagedLines.length > 0) {
+      const lines = this.#manifest.damagedLines.join(', ');
+      this.#fault('recover', MANIFEST_FILE, new HopelessError(`skipped unreadable lines ${lines}`), false);
+    }
+    this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, (file, error) =>
+      this.#fault('recover', file, error, false),
+    );
+    await removeAbandonedCopies(this.#folder).catch((error) =>
+      this.#fault('recover', this.#folder, error, false),
+    );
+    await this.#manifest
+      .compactWhenWorthIt()
+      .catch((error) => this.#fault('recover', this.#folder, error, false));
+    this.#queueUncompressed();
+    if (this.#toAdopt.length > 0) this.#adoptLane.ask();
+    this.#tick();
+  }
+
+  /** Takes over a segment the writer has closed. One that is in the manifest already is nothing new. */
+  closed(segment: ClosedSegment): void {
+    const isKnown = this.#manifest.records.has(segment.number);
+    if (isKnown || this.#toHash.some((queued) => queued.number === segment.number)) return;
+    this.#toHash.push(segment);
+    this.#hashLane.ask();
+  }
+
+  /** Resolves when nothing is under way: the queues are empty, or wait for the next tick after a fault. */
+  async idle(): Promise<void> {
+    for (;;) {
+      const running =
+        this.#hashLane.running ??
+        this.#compressLane.running ??
+        this.#retentionLane.running ??
+        this.#adoptLane.running;
+      if (running === undefined) return;
+      await running;
+    }
+  }
+
+  /**
+   * Ends it. With `finishHashes` the segments handed over until now get their records first; without, the
+   * next start finds them again. A running compression is given up in either case and redone at next start.
+   */
+  async close(how: { readonly finishHashes: boolean }): Promise<void> {
+    this.#isClosing = true;
+    this.#timer?.cancel();
+    this.#abandonCompression.abort();
+    if (how.finishHashes) this.#hashLane.ask();
+    else this.#abandonHashes.abort();
+    await this.idle();
+    await this.#committing;
+    await this.#manifest.close();
+  }
+
+  get stats(): ArchiverStats {
+    let segments = 0;
+    let fileBytes = 0;
+    let bytes = 0;
+    let lines = 0;
+    for (const record of this.#manifest.records.values()) {
+      if (record.state !== 'closed') continue;
+      segments++;
+      fileBytes += record.fileBytes;
+      bytes += record.bytes;
+      lines += record.lines;
+    }
+    return {
+      segments,
+      fileBytes,
+      bytes,
+      lines,
+      deletedSegments: this.#deletedSegments,
+      deletedFileBytes: this.#deletedFileBytes,
+      hashQueue: this.#toHash.length,
+      compressQueue: this.#toCompress.length,
+      freeBytes: this.#freeBytes,
+    };
+  }
+
+  #tick(): void {
+    if (this.#isClosing) return;
+    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick());
+    this.#hashLane.ask();
+    this.#compressLane.ask();
+    this.#retentionLane.ask();
+  }
+
+  async #hashAll(): Promise<void> {
+    while (this.#toHash.length > 0 && !this.#abandonHashes.signal.aborted) {
+      const segment = this.#toHash[0]!;
+      try {
+        const record = await this.#archive(segment);
+        this.#events.onArchived?.(record);
+        if (this.#options.compress !== 'none') this.#toCompress.push(record.segment);
+      } catch (error) {
+        if (this.#abandonHashes.signal.aborted) return;
+        const isHopeless = await this.#isHopeless(error);
+        this.#fault('hash', segment.file, error, !isHopeless);
+        if (!isHopeless) return; // order is kept: the next tick begins with this one again
+      }
+      this.#toHash.shift();
+      this.#compressLane.ask();
+      this.#retentionLane.ask();
+    }
+  }
+
+  async #archive(segment: ClosedSegment): Promise<ManifestRecord> {
+    const path = join(this.#folder, segment.file);
+    const hash = await hashFile(this.#fileSystem, path, this.#abandonHashes.signal);
+    const { number, ...known } = segment;
+    const record: ManifestRecord = {
+      ...known,
+      ...hash,
+      segment: number,
+      state: 'closed',
+      compression: 'none',
+    };
+    await this.#manifest.append([record]);
+    return record;
+  }
+
+  #queueUncompressed(): void {
+    if (this.#options.compress === 'none') return;
+    for (const record of this.#manifest.records.values()) {
+      if (isUncompressed(record)) this.#toCompress.push(record.segment);
+    }
+    this.#toCompress.sort((a, b) => a - b);
+  }
+
+  async #compressAll(): Promise<void> {
+    const compression = this.#options.compress;
+    if (compression === 'none') return;
+    while (this.#toCompress.length > 0 && !this.#isClosing) {
+      const record = this.#manifest.records.get(this.#toCompress[0]!);
+      if (record !== undefined && isUncompressed(record)) {
+        try {
+          await this.#compress(record, compression);
+        } catch (error) {
+          if (this.#abandonCompression.signal.aborted) return;
+          const isHopeless = await this.#isHopeless(error);
+          this.#fault('compress', record.file, error, !isHopeless);
+          if (!isHopeless) return;
+        }
+      }
+      this.#toCompress.shift();
+      this.#retentionLane.ask();
+    }
+  }
+
+  async #compress(record: ManifestRecord, compression: 'gzip' | 'zstd'): Promise<void> {
+    const startedMs = this.#clock.monotonicMs();
+    const { base } = parseSegmentFile(record.file)!;
+    const plainPath = join(this.#folder, record.file);
+    const file = segmentFile(base, compression);
+    const draftPath = join(this.#folder, JOURNAL_FOLDER, `${file}.tmp`);
+    let compressed: ManifestRecord;
+    try {
+      // The worst case must fit: a compression that fills the disk would stop the writer.
+      const { availableBytes } = await this.#fileSystem.space(this.#folder);
+      if (availableBytes < record.bytes) throw noSpace(availableBytes);
+      const { signal } = this.#abandonCompression;
+      const { source, copy } = await compressFile(
+        this.#fileSystem,
+        plainPath,
+        draftPath,
+        compression,
+        record.bytes,
+        signal,
+      );
+      if (source.sha256 !== record.sha256) {
+        // Compressing it would give the damage a clean hash. It stays as it lies; verify names the block.
+        throw new HopelessError('the file is not what was recorded at its close (sha256 differs)');
+      }
+      compressed = { ...record, ...copy, file, compression };
+    } catch (error) {
+      await this.#fileSystem.unlink(draftPath).catch(() => {});
+      throw error;
+    }
+    const replaced = await this.#commit(async () => {
+      if (this.#manifest.records.get(record.segment) !== record) {
+        await this.#fileSystem.unlink(draftPath); // retention was faster
+        return false;
+      }
+      await this.#fileSystem.rename(draftPath, join(this.#folder, file));
+      await this.#fileSystem.syncFolder(this.#folder);
+      await this.#manifest.append([compressed]);
+      await this.#unlinkSuperfluous(plainPath);
+      return true;
+    });
+    if (replaced) {
+      this.#events.onCompressed?.(compressed, record.fileBytes, this.#clock.monotonicMs() - startedMs);
+    }
+  }
+
+  async #retain(): Promise<void> {
+    if (this.#isClosing) return;
+    try {
+      await this.#commit(async () => {
+        for (const path of [...this.#leftovers]) await this.#unlinkSuperfluous(path);
+        await this.#deleteExpired();
+      });
+    } catch (error) {
+      this.#fault('retain', this.#folder, error, true);
+    }
+    try {
+      await this.#lookAtSpace();
+    } catch (error) {
+      this.#fault('space', this.#folder, error, true);
+    }
+  }
+
+  async #deleteExpired(): Promise<void> {
+    const records = this.#manifest.records.values();
+    const doomed = segmentsToDelete(records, this.#options, this.#clock.nowMs());
+    if (doomed.length === 0) return;
+    const deleted = doomed.map((record): ManifestRecord => ({ ...record, state: 'deleted' }));
+    try {
+      await this.#manifest.append(deleted);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOSPC') throw error;
+      // A full disk must not keep retention from making room. The sidecar is the one thing of a doomed
+      // segment that may go before the record: the readings stay whole and counted without it.
+      await this.#unlinkSuperfluous(sidecarPath(this.#folder, doomed[0]!.file));
+      await this.#manifest.append(deleted.slice(0, 1));
+      deleted.length = 1;
+    }
+    for (const record of deleted) {
+      await this.#unlinkSuperfluous(join(this.#folder, record.file));
+      await this.#unlinkSuperfluous(sidecarPath(this.#folder, record.file));
+      this.#deletedSegments++;
+      this.#deletedFileBytes += record.fileBytes;
+    }
+    this.#events.onDeleted?.(deleted);
+  }
+
+  /** Never throws: what cannot be removed now is tried again at each tick, and at the next start. */
+  async #unlinkSuperfluous(path: string): Promise<void> {
+    try {
+      await this.#fileSystem.unlink(path);
+      this.#leftovers.delete(path);
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') {
+        this.#leftovers.delete(path);
+      } else {
+        if (!this.#leftovers.has(path)) this.#fault('retain', path, error, true);
+        this.#leftovers.add(path);
+      }
+    }
+  }
+
+  /** Gives records to compressed files that lost theirs. Slow for a big journal, and nothing waits for it. */
+  async #adoptAll(): Promise<void> {
+    for (const name of this.#toAdopt) {
+      if (this.#isClosing) return;
+      try {
+        const { signal } = this.#abandonCompression;
+        const found = await describeCompressed(this.#folder, name, signal);
+        const known = this.#manifest.records.get(name.number);
+        if (known !== undefined && known.bytes !== found.bytes) {
+          throw new HopelessError(`it holds ${found.bytes} bytes where the manifest says ${known.bytes}`);
+        }
+        const { file, fileBytes, sha256, compression } = found;
+        const record = known === undefined ? found : { ...known, file, fileBytes, sha256, compression };
+        await this.#commit(() => this.#manifest.append([record]));
+        this.#events.onArchived?.(record);
+      } catch (error) {
+        if (!this.#abandonCompression.signal.aborted) this.#fault('recover', name.file, error, false);
+      }
+    }
+    this.#toAdopt = [];
+  }
+
+  async #lookAtSpace(): Promise<void> {
+    const { availableBytes } = await this.#fileSystem.space(this.#folder);
+    this.#freeBytes = availableBytes;
+    const isLow = availableBytes < this.#options.lowSpaceBytes;
+    if (isLow === this.#isSpaceLow) return;
+    this.#isSpaceLow = isLow;
+    if (isLow) this.#events.onLowSpace?.(availableBytes);
+    else this.#events.onSpace?.(availableBytes);
+  }
+
+  /** Runs `change` alone: no other change of segment files is under way. */
+  #commit<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#committing.then(change);
+    this.#committing = result.catch(() => {});
+    return result;
+  }
+
+  /** A file that is gone stays gone, and waiting for it would hold up all behind it; a folder may come back. */
+  async #isHopeless(error: unknown): Promise<boolean> {
+    if (error instanceof HopelessError) return true;
+    if (systemErrorCode(error) !== 'ENOENT') return false;
+    const folder = await this.#fileSystem.stat(this.#folder).catch(() => undefined);
+    return folder !== undefined;
+  }
+
+  #fault(task: ArchiverFault['task'], file: string, error: unknown, willRetry: boolean): void {
+    const code = error instanceof HopelessError ? 'DAMAGED' : systemErrorCode(error);
+    this.#events.onFault?.({ task, file, code, message: errorMessage(error), willRetry });
+  }
+}
+
+function isUncompressed(record: ManifestRecord): boolean {
+  return record.state === 'closed' && record.compression === 'none';
+}
+
+function noSpace(availableBytes: number): NodeJS.ErrnoException {
+  return Object.assign(new Error(`ENOSPC: only ${availableBytes} bytes are free`), { code: 'ENOSPC' });
+}

@@ -1,0 +1,171 @@
+/**
+ * The manifest as a file that one archiver appends to.
+ *
+ * Invariants:
+ * 1. `records` holds only what is on the disk: a record enters after the sync that covers it.
+ * 2. [0, #length) are whole lines; what a crash or a failed write left beyond is cut before the next append.
+ * 3. After a failed sync the file is not trusted again: the next append writes it anew beside the old one
+ *    and renames it, because a page whose sync failed may count as clean and never be written.
+ * 4. Appends are one at a time, in the order they were asked for.
+ */
+import { join } from 'node:path';
+import type { FileSystem } from './file-system.ts';
+import { readWholeFile, writeFully } from './file-system.ts';
+import type { ManifestRecord } from './manifest.ts';
+import { encodeManifestRecord, parseManifest } from './manifest.ts';
+import { JOURNAL_FOLDER, MANIFEST_FILE } from './segment-name.ts';
+
+/** Below this many lines the garbage is not worth a rewrite. */
+const COMPACT_FROM_LINES = 256;
+/** Deleted segments still named after a compaction: they explain the gaps below the oldest one kept. */
+const KEEP_DELETED = 1000;
+
+export class ManifestFile {
+  readonly #fileSystem: FileSystem;
+  readonly #journalFolder: string;
+  readonly #path: string;
+  readonly #records: Map<number, ManifestRecord>;
+  /** Line numbers that could not be read at open. */
+  readonly damagedLines: readonly number[];
+  #fd: number;
+  #length: number;
+  #lineCount: number;
+  #hasExcess: boolean;
+  #mustRewrite = false;
+  #tail: Promise<void> = Promise.resolve();
+
+  static async open(fileSystem: FileSystem, folder: string): Promise<ManifestFile> {
+    const journalFolder = join(folder, JOURNAL_FOLDER);
+    const path = join(journalFolder, MANIFEST_FILE);
+    await fileSystem.makeFolder(journalFolder, true);
+    const content = await readWholeFile(fileSystem, path);
+    const fd = await fileSystem.open(path, 'write');
+    try {
+      if (content === undefined) await fileSystem.syncFolder(journalFolder);
+    } catch (error) {
+      await fileSystem.close(fd);
+      throw error;
+    }
+    return new ManifestFile(fileSystem, journalFolder, path, fd, content ?? new Uint8Array());
+  }
+
+  private constructor(
+    fileSystem: FileSystem,
+    journalFolder: string,
+    path: string,
+    fd: number,
+    content: Uint8Array,
+  ) {
+    this.#fileSystem = fileSystem;
+    this.#journalFolder = journalFolder;
+    this.#path = path;
+    this.#fd = fd;
+    const manifest = parseManifest(content);
+    this.#records = new Map(manifest.records);
+    this.#length = manifest.wholeBytes;
+    this.#lineCount = manifest.lineCount;
+    this.#hasExcess = content.length > manifest.wholeBytes;
+    this.damagedLines = manifest.damagedLines;
+  }
+
+  /** The last record of each segment. A segment new to it comes last, which is also the highest number. */
+  get records(): ReadonlyMap<number, ManifestRecord> {
+    return this.#records;
+  }
+
+  /** Resolves once the records are on the disk; one sync for all of them. */
+  append(records: readonly ManifestRecord[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#mustRewrite || (await this.#isReplaced())) await this.#rewrite(records);
+      else await this.#appendNow(records);
+    });
+  }
+
+  /** Rewrites the file without superseded records when they are the most of it. True when it did. */
+  compactWhenWorthIt(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const kept = this.#kept([]);
+      if (this.#lineCount < COMPACT_FROM_LINES || this.#lineCount < kept.length * 2) return false;
+      await this.#rewrite([]);
+      return true;
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#fileSystem.close(this.#fd));
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(action);
+    this.#tail = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  /** Somebody removed or replaced the file (or its folder): appending to the old one would go nowhere. */
+  async #isReplaced(): Promise<boolean> {
+    const named = await this.#fileSystem.stat(this.#path);
+    if (named === undefined) {
+      await this.#fileSystem.makeFolder(this.#journalFolder, true);
+      return true;
+    }
+    const ours = await this.#fileSystem.status(this.#fd);
+    return named.inode !== ours.inode || named.device !== ours.device;
+  }
+
+  async #appendNow(records: readonly ManifestRecord[]): Promise<void> {
+    const bytes = Buffer.from(records.map(encodeManifestRecord).join(''));
+    if (this.#hasExcess) await this.#fileSystem.truncate(this.#fd, this.#length);
+    this.#hasExcess = true;
+    await writeFully(this.#fileSystem, this.#fd, bytes, this.#length);
+    try {
+      await this.#fileSystem.syncData(this.#fd);
+    } catch (error) {
+      this.#mustRewrite = true;
+      throw error;
+    }
+    this.#hasExcess = false;
+    this.#length += bytes.length;
+    this.#lineCount += records.length;
+    for (const record of records) this.#records.set(record.segment, record);
+  }
+
+  async #rewrite(added: readonly ManifestRecord[]): Promise<void> {
+    const kept = this.#kept(added);
+    const bytes = Buffer.from(kept.map(encodeManifestRecord).join(''));
+    const draft = `${this.#path}.tmp`;
+    const fd = await this.#fileSystem.open(draft, 'replace');
+    try {
+      await writeFully(this.#fileSystem, fd, bytes, 0);
+      await this.#fileSystem.sync(fd);
+      await this.#fileSystem.rename(draft, this.#path);
+    } catch (error) {
+      await this.#fileSystem.close(fd).catch(() => {});
+      throw error;
+    }
+    const old = this.#fd;
+    this.#fd = fd;
+    this.#length = bytes.length;
+    this.#lineCount = kept.length;
+    this.#hasExcess = false;
+    this.#records.clear();
+    for (const record of kept) this.#records.set(record.segment, record);
+    await this.#fileSystem.close(old).catch(() => {});
+    this.#mustRewrite = true; // until the new name itself is on the disk
+    await this.#fileSystem.syncFolder(this.#journalFolder);
+    this.#mustRewrite = false;
+  }
+
+  /** What a rewrite keeps: all but the deleted ones far below the oldest segment that is still there. */
+  #kept(added: readonly ManifestRecord[]): ManifestRecord[] {
+    const latest = new Map(this.#records);
+    for (const record of added) latest.set(record.segment, record);
+    const all = [...latest.values()].sort((a, b) => a.segment - b.segment);
+    const oldestClosed = all.findIndex((record) => record.state === 'closed');
+    // The highest number is among the kept in any case, so numbers are never used twice.
+    const from = Math.max(0, (oldestClosed === -1 ? all.length : oldestClosed) - KEEP_DELETED);
+    return all.slice(from);
+  }
+}
