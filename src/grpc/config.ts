@@ -1,0 +1,76 @@
+/** Options of the gRPC front: where it listens and what it lets in before a request is understood. */
+import { GiB, KiB, MiB } from '../base/byte-size.ts';
+import { isLoopback } from '../base/listen-address.ts';
+import { type GroupValues, optionGroup } from '../base/option.ts';
+
+export const grpcOptions = optionGroup({
+  title: 'gRPC server',
+  options: {
+    grpcServerSocket: {
+      env: 'GRPC_SERVER_SOCKET',
+      type: 'address',
+      default: 'localhost:8000',
+      help: 'Where sensors connect: localhost:8000 (both loopbacks), :50051 or [::]:50051 (every interface), 0.0.0.0:50051 (IPv4)',
+    },
+    allowPlaintext: {
+      env: 'ALLOW_PLAINTEXT',
+      type: 'boolean',
+      default: 'false',
+      help: 'Serve without TLS beyond loopback; say true only where the network itself is trusted',
+    },
+    maxRequestBytes: {
+      env: 'MAX_REQUEST_BYTES',
+      type: 'bytes',
+      // 4 MiB is what every gRPC implementation accepts by default, so no client is built for more.
+      default: '4MiB',
+      min: KiB,
+      max: 256 * MiB,
+      help: 'Largest request, as serialized and after decompression; a larger one is refused for good',
+    },
+    maxConnections: {
+      env: 'MAX_CONNECTIONS',
+      type: 'integer',
+      unit: 'connections',
+      // Bounds file descriptors and session state; see docs/decisions/0052.
+      default: '4096',
+      min: 1,
+      max: 1_000_000,
+      help: 'Connections open at once; further ones are closed at once and counted',
+    },
+    maxStreamsPerConnection: {
+      env: 'MAX_STREAMS_PER_CONNECTION',
+      type: 'integer',
+      unit: 'calls',
+      // The least that RFC 9113 recommends: clients queue beyond it by themselves.
+      default: '100',
+      min: 1,
+      max: 100_000,
+      help: 'Calls open at once on one connection; clients hold further ones back',
+    },
+    receiveBufferBytes: {
+      env: 'RECEIVE_BUFFER_BYTES',
+      type: 'bytes',
+      // Room for 64 of the largest requests at once, or for some 16,000 small calls.
+      default: '256MiB',
+      min: MiB,
+      max: 64 * GiB,
+      help: 'Memory for requests that arrive or wait for their answer, over all connections; beyond it calls are refused for now',
+    },
+  },
+  check: (values) => {
+    const faults: string[] = [];
+    if (!values.allowPlaintext && !isLoopback(values.grpcServerSocket)) {
+      faults.push(
+        'GRPC_SERVER_SOCKET listens beyond loopback and the server speaks plaintext: set ALLOW_PLAINTEXT=true if the network is trusted, or listen on localhost',
+      );
+    }
+    if (values.receiveBufferBytes < 2 * values.maxRequestBytes) {
+      faults.push(
+        'RECEIVE_BUFFER_BYTES must hold at least two requests of MAX_REQUEST_BYTES, or the largest could never be received',
+      );
+    }
+    return faults;
+  },
+});
+
+export type GrpcConfig = GroupValues<typeof grpcOptions>;

@@ -1,0 +1,246 @@
+/**
+ * The reference transport: HTTP/2 and gRPC by @grpc/grpc-js, on sockets that we listen on ourselves.
+ *
+ * We own the listeners (exact faults, one port on both loopbacks, a connection limit) and hand each
+ * connection to grpc-js; in return we count connections, sessions and calls ourselves, because grpc-js
+ * does not wait for connections it was given, and an open Health.Watch would keep it waiting for ever.
+ *
+ * Invariants:
+ * 1. `#connections` holds every socket from accept to close, `#sessions` every HTTP/2 session likewise.
+ * 2. `shared.calls` holds every SensorService call from its headers to its ending, `#sideCalls` the others.
+ */
+import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import {
+  type ConnectionInjector,
+  Server,
+  ServerCredentials,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import type { Timer } from '../../base/clock.ts';
+import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
+import { Health } from '../health.ts';
+import { Listeners } from '../listeners.ts';
+import { ReceiveBudget } from '../receive-budget.ts';
+import { mountReflection } from '../reflection.ts';
+import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
+import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { GRPC_STATUS } from '../status.ts';
+import { boundedInflate } from './inflate.ts';
+import { baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
+import { SensorCall, type SensorCallShared } from './sensor-call.ts';
+import { SideCall } from './side-call.ts';
+
+/** Twice what clients send by default (8 KiB), part of CALL_COST_BYTES. */
+const MAX_HEADER_LIST_BYTES = 16 * 1024;
+const MAX_HEADERS = 64;
+/** What may be on its way to us per connection and call: at 50ms of round trip 20 MiB/s instead of HTTP/2's 1.3. */
+const CONNECTION_WINDOW_BYTES = 1024 * 1024;
+const STREAM_WINDOW_BYTES = 256 * 1024;
+/** A sensor that lost power says no goodbye; its place is free again within 80 seconds. */
+const KEEPALIVE_TIME_MS = 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** For clients that do not read the last answers; the others close within milliseconds. */
+const GOODBYE_MS = 1000;
+/** Says "no new calls" without naming a last one: calls on their way to us are still answered. */
+const NO_LAST_STREAM = 0x7fff_ffff;
+
+export class GrpcJsServer implements GrpcServer {
+  readonly #limits: GrpcLimits;
+  readonly #deps: GrpcServerDeps;
+  readonly #shared: SensorCallShared;
+  readonly #health = new Health();
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #connections = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sideCalls = new Set<SideCall>();
+  readonly #servedPaths = new Set<string | undefined>();
+  #listeners: Listeners | undefined;
+  #connectionsOpened = 0;
+  #connectionsClosed = 0;
+  #connectionsRefused = 0;
+  #unknownMethodCalls = 0;
+  /** Called when the last call, or the last connection, is gone while somebody waits for it. */
+  #onCallsGone: (() => void) | undefined;
+  #onConnectionsGone: (() => void) | undefined;
+
+  constructor(limits: GrpcLimits, deps: GrpcServerDeps) {
+    this.#limits = limits;
+    this.#deps = deps;
+    const calls = new Set<SensorCall>();
+    this.#shared = {
+      ledger: deps.ledger,
+      budget: new ReceiveBudget(limits.receiveBufferBytes),
+      handler: deps.sendSensorValues,
+      inflate: boundedInflate(limits.maxRequestBytes),
+      maxRequestBytes: limits.maxRequestBytes,
+      onHandlerFault: deps.events.onHandlerFault,
+      onEnded: () => {
+        if (calls.size === 0) this.#onCallsGone?.();
+      },
+      calls,
+      stopping: false,
+      requestBytes: 0,
+    };
+    this.#server = new Server({
+      interceptors: [this.#intercept as unknown as ServerInterceptor],
+      'grpc.max_receive_message_length': limits.maxRequestBytes,
+      'grpc.max_concurrent_streams': limits.maxStreamsPerConnection,
+      'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      // Its books cost time per call and are served to nobody.
+      'grpc.enable_channelz': 0,
+    });
+    tuneHttp2(this.#server, {
+      maxHeaderListPairs: MAX_HEADERS,
+      settings: { maxHeaderListSize: MAX_HEADER_LIST_BYTES, initialWindowSize: STREAM_WINDOW_BYTES },
+    });
+    this.#mountServices();
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#watch(http2ServerOf(this.#server));
+  }
+
+  async listen(address: ListenAddress): Promise<string[]> {
+    this.#listeners = await Listeners.open(address, this.#onConnection);
+    return this.#listeners.addresses;
+  }
+
+  beginDrain(): void {
+    this.#health.notServing();
+  }
+
+  async stop(timeoutMs: number): Promise<StopResult> {
+    this.beginDrain();
+    this.#shared.stopping = true;
+    this.#listeners?.close();
+    for (const session of this.#sessions) {
+      if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, NO_LAST_STREAM);
+    }
+    for (const call of this.#sideCalls) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
+
+    await this.#gone(timeoutMs, this.#shared.calls, (onGone) => {
+      this.#onCallsGone = onGone;
+    });
+    const left = this.#shared.calls.size;
+    for (const call of [...this.#shared.calls]) call.failForDrain();
+
+    for (const session of this.#sessions) session.close();
+    await this.#gone(GOODBYE_MS, this.#connections, (onGone) => {
+      this.#onConnectionsGone = onGone;
+    });
+    this.destroy();
+    return { finished: left === 0, left };
+  }
+
+  destroy(): void {
+    this.#shared.stopping = true;
+    this.#listeners?.close();
+    for (const call of [...this.#shared.calls]) call.failForDrain();
+    for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#connections) socket.destroy();
+    this.#server.forceShutdown();
+  }
+
+  stats(): GrpcServerStats {
+    return {
+      connections: this.#connections.size,
+      connectionsOpened: this.#connectionsOpened,
+      connectionsClosed: this.#connectionsClosed,
+      connectionsRefused: this.#connectionsRefused,
+      calls: this.#shared.calls.size,
+      sideCalls: this.#sideCalls.size,
+      unknownMethodCalls: this.#unknownMethodCalls,
+      requestBytes: this.#shared.requestBytes,
+      receiveBufferUsedBytes: this.#shared.budget.usedBytes,
+    };
+  }
+
+  /** Resolves once `things` is empty or the time is over. */
+  #gone(
+    timeoutMs: number,
+    things: ReadonlySet<unknown>,
+    whenGone: (onGone: (() => void) | undefined) => void,
+  ): Promise<void> {
+    if (things.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      let timer: Timer;
+      const done = (): void => {
+        timer.cancel();
+        whenGone(undefined);
+        resolve();
+      };
+      timer = this.#deps.clock.setTimer(timeoutMs, done);
+      whenGone(done);
+    });
+  }
+
+  #mountServices(): void {
+    this.#server.register(SEND_SENSOR_VALUES_PATH, unreachable, asBuffer, asBuffer, 'unary');
+    this.#servedPaths.add(SEND_SENSOR_VALUES_PATH);
+    const mount: Pick<Server, 'addService'> = {
+      addService: (definition, handlers) => {
+        this.#server.addService(definition, handlers);
+        for (const method of Object.values(definition)) this.#servedPaths.add(method.path);
+      },
+    };
+    this.#health.mount(mount as Parameters<Health['mount']>[0]);
+    mountReflection(mount);
+  }
+
+  readonly #intercept = (
+    method: { readonly path: string },
+    call: ServerInterceptingCallInterface,
+  ): ServerInterceptingCallInterface => {
+    const base = baseCallOf(call);
+    if (method.path === SEND_SENSOR_VALUES_PATH) return new SensorCall(base, this.#shared) as never;
+    const sideCall = new SideCall(base, (closed) => this.#sideCalls.delete(closed));
+    this.#sideCalls.add(sideCall);
+    if (this.#shared.stopping) sideCall.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
+    return sideCall.intercepted();
+  };
+
+  readonly #onConnection = (socket: Socket): void => {
+    if (this.#shared.stopping) {
+      socket.destroy();
+      return;
+    }
+    if (this.#connections.size >= this.#limits.maxConnections) {
+      this.#connectionsRefused++;
+      this.#deps.events.onConnectionRefused(
+        formatListenAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+      );
+      // A reset leaves no TIME_WAIT behind, of which a hammering client would make thousands.
+      socket.resetAndDestroy();
+      return;
+    }
+    this.#connectionsOpened++;
+    this.#connections.add(socket);
+    socket.once('close', () => {
+      this.#connectionsClosed++;
+      this.#connections.delete(socket);
+      if (this.#connections.size === 0) this.#onConnectionsGone?.();
+    });
+    this.#injector.injectConnection(socket);
+  };
+
+  #watch(http2Server: Http2Server): void {
+    http2Server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    });
+    http2Server.on('stream', (_stream, headers) => {
+      if (!this.#servedPaths.has(headers[':path'])) this.#unknownMethodCalls++;
+    });
+  }
+}
+
+/** Messages stay bytes in both directions. */
+function asBuffer(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+/** SensorCall takes the place of the handler that grpc-js would call. */
+function unreachable(): void {}

@@ -1,0 +1,74 @@
+/**
+ * A health or reflection call: served by its official package, watched over by us.
+ *
+ *   open ──package or client ends it──▶ closed
+ *     └── stop(): UNAVAILABLE ──▶ closed
+ *     └── too many bytes or answers unread: RESOURCE_EXHAUSTED ──▶ closed
+ *
+ * The packages assume friendly clients; two bounds keep the others from filling memory.
+ */
+import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { ServerInterceptingCall } from '@grpc/grpc-js';
+import { GRPC_STATUS } from '../status.ts';
+import type { BaseCall } from './internals.ts';
+
+/** Questions are names: a conversation of the fullest reflection client stays far below. */
+const MAX_QUESTION_BYTES = 256 * 1024;
+/** Answers not yet taken by the client; each may hold a file's descriptors. */
+const MAX_ANSWERS_WAITING = 64;
+
+export class SideCall {
+  readonly #base: BaseCall;
+  #receivedBytes = 0;
+  #answersWaiting = 0;
+  #ended = false;
+
+  constructor(base: BaseCall, onClosed: (call: SideCall) => void) {
+    this.#base = base;
+    base.stream.once('close', () => {
+      this.#ended = true;
+      onClosed(this);
+    });
+    base.stream.on('data', (chunk: Buffer) => {
+      this.#receivedBytes += chunk.length;
+      if (this.#receivedBytes > MAX_QUESTION_BYTES) {
+        this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a call may ask ${MAX_QUESTION_BYTES} bytes`);
+      }
+    });
+  }
+
+  /** What grpc-js goes on with in place of the innermost call. */
+  intercepted(): ServerInterceptingCallInterface {
+    return new ServerInterceptingCall(this.#base, {
+      start: (next) => {
+        next({
+          onReceiveMetadata: (metadata, forward) => forward(metadata),
+          onReceiveMessage: (message, forward) => {
+            if (++this.#answersWaiting > MAX_ANSWERS_WAITING) {
+              this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, 'too many answers wait to be read');
+            } else if (!this.#ended) {
+              forward(message);
+            }
+          },
+          onReceiveHalfClose: (forward) => forward(),
+          onCancel: () => {},
+        });
+      },
+      sendMessage: (message, forward) => {
+        if (this.#answersWaiting > 0) this.#answersWaiting--;
+        if (!this.#ended) forward(message);
+      },
+      sendStatus: (status, forward) => {
+        if (!this.#ended) forward(status);
+      },
+    });
+  }
+
+  end(code: number, message: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#base.sendStatus({ code, details: message });
+    // Half a second stream side left open would keep the connection from closing.
+    this.#base.stream.close();
+  }
+}

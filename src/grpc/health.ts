@@ -1,0 +1,38 @@
+/**
+ * gRPC health v1 by the official package, for every transport that mounts grpc-js service definitions.
+ *
+ * Two things the package leaves open are closed here: it remembers a watcher per service name asked for,
+ * so names that we do not serve are answered without being remembered; and an open Watch never ends by
+ * itself, which is why the transport ends it at the stop.
+ */
+import { HealthImplementation } from 'grpc-health-check';
+import { SENSOR_SERVICE } from './service.ts';
+
+type Mount = Parameters<HealthImplementation['addToServer']>[0];
+type WatchCall = { readonly request: { readonly service: string }; write(message: unknown): boolean };
+
+/** The empty name stands for the server as a whole. */
+const SERVICES = ['', SENSOR_SERVICE];
+
+export class Health {
+  readonly #implementation = new HealthImplementation(
+    Object.fromEntries(SERVICES.map((service) => [service, 'SERVING' as const])),
+  );
+
+  mount(server: Mount): void {
+    this.#implementation.addToServer({
+      addService: (definition, handlers) => {
+        const watch = handlers.watch as unknown as (call: WatchCall) => void;
+        const watchKnown = (call: WatchCall): void => {
+          if (SERVICES.includes(call.request.service)) watch(call);
+          else call.write({ status: 'SERVICE_UNKNOWN' });
+        };
+        server.addService(definition, { ...handlers, watch: watchKnown as never });
+      },
+    });
+  }
+
+  notServing(): void {
+    for (const service of SERVICES) this.#implementation.setStatus(service, 'NOT_SERVING');
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The one budget of memory for requests that arrive or wait for their answer, over all connections.
+ * Without it connections x streams x MAX_REQUEST_BYTES would be the bound, which no machine has.
+ *
+ * Invariant: 0 <= used <= limit; what was taken is given back exactly once, by the call that took it.
+ * Bytes are taken when they have arrived, not when they are announced: an announcement costs a client
+ * nothing and could starve the others.
+ */
+import { invariant } from '../base/assert.ts';
+
+/**
+ * What an open call costs before its first byte: the header list (16 KiB at most), stream, timers and
+ * objects. Deliberately high, as it also bounds how many calls can be open at all.
+ */
+export const CALL_COST_BYTES = 16 * 1024;
+
+export class ReceiveBudget {
+  readonly limitBytes: number;
+  #usedBytes = 0;
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** False takes nothing. */
+  take(bytes: number): boolean {
+    if (this.#usedBytes + bytes > this.limitBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#usedBytes -= bytes;
+    invariant(this.#usedBytes >= 0, 'the receive budget was given back more than was taken');
+  }
+}
