@@ -2,9 +2,10 @@
  * Doubles as proto3 JSON: the shortest decimal that reads back as the same bits, as JavaScript prints it, with the
  * three that JSON cannot express as strings and the sign of a negative zero kept.
  *
- * Most sensors send numbers with a few decimals. If d * 10^k is whole and, divided by 10^k, gives d again, then its
- * digits with the point k places in are a decimal that reads back as d (the division rounds correctly). With at most
- * 15 digits there is only one such decimal, so it is also the shortest, and no string has to be made.
+ * Most sensors send numbers with a few decimals. If a whole number n of at most 15 digits, divided by 10^k, gives d
+ * (division rounds correctly), then n with the point k places in is a decimal that reads back as d. There is only one
+ * decimal of at most 15 digits that does, so it is also the shortest, and no string has to be made. n can only be
+ * d * 10^k to the nearest whole number, since that product is off by less than 0.3.
  */
 import { writeSafeInteger } from './int64-text.ts';
 
@@ -24,9 +25,9 @@ export function writeDouble(view: DataView, pos: number, value: number): number 
   if (magnitude < FIFTEEN_DIGITS) {
     for (let decimals = 0; decimals <= MAX_DECIMALS; decimals++) {
       const power = POWERS[decimals]!;
-      const scaled = magnitude * power;
+      const scaled = Math.floor(magnitude * power + 0.5);
       if (scaled >= FIFTEEN_DIGITS) break;
-      if (Math.floor(scaled) !== scaled || scaled / power !== magnitude) continue;
+      if (scaled / power !== magnitude) continue;
       let at = pos;
       if (value < 0 || Object.is(value, -0)) view.setUint8(at++, MINUS);
       return decimals === 0 ? writeSafeInteger(view, at, scaled) : writeDecimal(view, at, scaled, decimals);
