@@ -1,0 +1,84 @@
+/**
+ * A gRPC server for tests, on a free port of both loopbacks, whose handler is the test itself: each
+ * request that reaches it waits in `nextCall()` until the test responds.
+ */
+import assert from 'node:assert/strict';
+import { systemClock } from '../../src/base/clock.ts';
+import type { Outcome } from '../../src/base/outcome.ts';
+import { GrpcJsServer } from '../../src/grpc/grpc-js/grpc-js-server.ts';
+import type { CallContext, GrpcLimits, GrpcServer, SendSensorValuesHandler } from '../../src/grpc/server.ts';
+import { Ledger } from '../../src/observe/ledger.ts';
+
+export interface HandledCall {
+  readonly request: Uint8Array;
+  readonly call: CallContext;
+  readonly respond: (outcome: Outcome) => void;
+}
+
+export class TestServer {
+  readonly ledger = new Ledger();
+  readonly handlerFaults: unknown[] = [];
+  readonly refusedPeers: string[] = [];
+  readonly server: GrpcServer;
+  addresses: string[] = [];
+  /** Where set, it answers instead of the test. */
+  handler: SendSensorValuesHandler | undefined;
+  readonly #arrived: HandledCall[] = [];
+  readonly #awaited: ((handled: HandledCall) => void)[] = [];
+
+  private constructor(limits: Partial<GrpcLimits>) {
+    this.server = new GrpcJsServer(
+      {
+        maxRequestBytes: 64 * 1024,
+        maxConnections: 16,
+        maxStreamsPerConnection: 100,
+        receiveBufferBytes: 8 * 1024 * 1024,
+        ...limits,
+      },
+      {
+        ledger: this.ledger,
+        clock: systemClock,
+        sendSensorValues: (request, call, respond) => {
+          if (this.handler !== undefined) return this.handler(request, call, respond);
+          const awaited = this.#awaited.shift();
+          if (awaited === undefined) this.#arrived.push({ request, call, respond });
+          else awaited({ request, call, respond });
+        },
+        events: {
+          onConnectionRefused: (peer) => this.refusedPeers.push(peer),
+          onHandlerFault: (error) => this.handlerFaults.push(error),
+        },
+      },
+    );
+  }
+
+  static async start(limits: Partial<GrpcLimits> = {}): Promise<TestServer> {
+    const started = new TestServer(limits);
+    started.addresses = await started.server.listen({ host: 'localhost', port: 0 });
+    return started;
+  }
+
+  get target(): string {
+    return this.addresses[0]!;
+  }
+
+  nextCall(): Promise<HandledCall> {
+    const arrived = this.#arrived.shift();
+    if (arrived !== undefined) return Promise.resolve(arrived);
+    return new Promise((resolve) => this.#awaited.push(resolve));
+  }
+
+  /** The books, as the reasons that are not 0; fails when they do not balance. */
+  books(): Readonly<Record<string, number>> {
+    const { received, ok, inFlight, refused, failed, difference } = this.ledger.snapshot().requests;
+    assert.equal(difference, 0, 'the ledger does not balance');
+    const counts: Record<string, number> = { received, ok, inFlight };
+    for (const [reason, count] of Object.entries(refused)) counts[`refused ${reason}`] = count;
+    for (const [reason, count] of Object.entries(failed)) counts[`failed ${reason}`] = count;
+    return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0));
+  }
+
+  destroy(): void {
+    this.server.destroy();
+  }
+}
