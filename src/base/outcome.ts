@@ -22,6 +22,7 @@ export type FailureReason =
   | 'deadline' // the call's deadline passed before the answer
   | 'drain_deadline' // still unfinished when DRAIN_TIMEOUT ran out
   | 'protocol' // gRPC framing or compression fault answered by the transport
+  | 'thread_death' // the thread that had it died
   | 'internal'; // a fault of ours
 
 export const REFUSAL_REASONS: readonly RefusalReason[] = [
@@ -40,6 +41,7 @@ export const FAILURE_REASONS: readonly FailureReason[] = [
   'deadline',
   'drain_deadline',
   'protocol',
+  'thread_death',
   'internal',
 ];
 

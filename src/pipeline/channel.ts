@@ -80,6 +80,12 @@ export class Channel {
     return this.#underWay.size === 0;
   }
 
+  /** When the oldest reading under way arrived; a Map keeps the order of sending. */
+  get oldestReceivedAtMs(): number | undefined {
+    for (const batch of this.#underWay.values()) return batch.firstReceivedAtMs;
+    return undefined;
+  }
+
   send(batch: Batch): void {
     invariant(this.#state === 'open', 'a batch was sent on a closed channel');
     invariant(batch.length <= this.roomBytes, 'a batch was sent without room for it');

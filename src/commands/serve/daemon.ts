@@ -1,0 +1,326 @@
+/**
+ * The daemon: puts the stages together, in the order in which they need each other, and takes them apart
+ * in the opposite one.
+ *
+ *   start: admin HTTP (not ready) ─▶ writer (lock, recovery) ─▶ archiver ─▶ ingest ─▶ gRPC ─▶ serving
+ *   stop:  NOT_SERVING ─▶ delay ─▶ calls end ─▶ processor and channel empty ─▶ writer ─▶ archiver ─▶ balance
+ *
+ *   starting ─▶ serving ─stop()─▶ draining ─▶ stopped
+ *                  └─ broken invariant, dead thread ─▶ draining, exit status 1
+ */
+
+import { type AdminServer, openAdminServer } from '../../admin/http-server.ts';
+import { shownConfig } from '../../admin/shown-config.ts';
+import type { Phase, StatusSource } from '../../admin/status-source.ts';
+import { formatByteSize } from '../../base/byte-size.ts';
+import type { Clock } from '../../base/clock.ts';
+import { formatDurationMs } from '../../base/duration.ts';
+import { errorMessage } from '../../base/errors.ts';
+import { GrpcJsServer } from '../../grpc/grpc-js/grpc-js-server.ts';
+import type { GrpcServer } from '../../grpc/server.ts';
+import { type BuildInfo, readBuildInfo } from '../../observe/build-info.ts';
+import type { Check } from '../../observe/daemon-state.ts';
+import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
+import { FaultLog } from '../../observe/fault-log.ts';
+import { Ledger } from '../../observe/ledger.ts';
+import type { DaemonLog, Logger } from '../../observe/logger.ts';
+import { Metrics } from '../../observe/recorder.ts';
+import { ThreadWatch } from '../../observe/thread-watch.ts';
+import { type DaemonConfig, daemonGroups } from '../option-groups.ts';
+import { balanceOf } from './balance.ts';
+import { type DrainResult, type DrainStep, drain } from './drain.ts';
+import { Ingest } from './ingest.ts';
+import { JournalThreads } from './journal-threads.ts';
+import { memoryLimits } from './memory-limits.ts';
+
+const MAIN_THREAD = 'main';
+/** Threads report every 5 s; one that missed three reports is stuck, most likely in a call to the disk. */
+const SILENT_AFTER_MS = 20_000;
+
+export class Daemon {
+  readonly #config: DaemonConfig;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #ledger = new Ledger();
+  readonly #faultLog: FaultLog;
+  readonly #threads: ThreadWatch;
+  readonly #monitor = new EventLoopMonitor();
+  readonly #build: BuildInfo = readBuildInfo();
+  readonly #startedAtMs: number;
+  readonly #metrics: Metrics;
+  readonly #source: StatusSource;
+
+  #phase: Phase = 'starting';
+  #admin: AdminServer | undefined;
+  #journal: JournalThreads | undefined;
+  #ingest: Ingest | undefined;
+  #grpc: GrpcServer | undefined;
+  #grpcAddresses: readonly string[] = [];
+  /** A broken invariant or a dead thread: why the daemon stops by itself. */
+  #fatal: string | undefined;
+  #started: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | undefined;
+  #onStopped!: (exitStatus: number) => void;
+
+  /** Resolves with the exit status when the daemon has stopped, for whatever reason. */
+  readonly stopped: Promise<number>;
+
+  constructor(config: DaemonConfig, log: DaemonLog, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#logger = log.logger;
+    this.#startedAtMs = clock.nowMs();
+    this.#faultLog = new FaultLog(log.logger, clock);
+    this.#threads = new ThreadWatch(clock);
+    this.#source = this.#statusSource();
+    this.#metrics = new Metrics({
+      ...this.#source,
+      faultRepeats: () => this.#faultLog.repeatsTotal,
+      droppedLogLines: () => log.droppedLines(),
+    });
+    this.stopped = new Promise((resolve) => {
+      this.#onStopped = resolve;
+    });
+  }
+
+  /** Throws the SinkError of whichever part could not start, after taking down those that had. */
+  start(): Promise<void> {
+    this.#started = this.#startOrUndo();
+    return this.#started;
+  }
+
+  async #startOrUndo(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      this.#phase = 'stopped';
+      this.#grpc?.destroy();
+      await this.#journal?.terminate();
+      await this.#admin?.close();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { grpc, ingest, pipeline, journal, admin } = this.#config;
+    const { version, node } = this.#build;
+    this.#logger.info({ version, node, pid: process.pid }, 'starting');
+    this.#threads.expect(MAIN_THREAD);
+    this.#monitor.start(this.#clock, (report) => this.#threads.report(MAIN_THREAD, report));
+    this.#admin = await openAdminServer(admin.adminSocket, {
+      status: this.#source,
+      metrics: this.#metrics,
+      onFault: (path, error) =>
+        this.#faultLog.report(`admin ${path}`, 'error', `${path} failed: ${errorMessage(error)}`),
+    });
+    this.#journal = await JournalThreads.start(journal, ingest.ack === 'synced' ? 'synced' : 'written', {
+      metrics: this.#metrics,
+      logger: this.#logger,
+      faultLog: this.#faultLog,
+      onStarted: (thread) => this.#threads.expect(thread),
+      onEventLoop: (thread, report) => this.#threads.report(thread, report),
+      onEnded: (thread) => this.#threads.ended(thread),
+      onDeath: (thread, message) => this.#onThreadDeath(thread, message),
+    });
+    const theJournal = this.#journal;
+    this.#ingest = new Ingest(
+      { grpc, ingest, pipeline },
+      {
+        batches: theJournal.batches,
+        ledger: this.#ledger,
+        metrics: this.#metrics,
+        clock: this.#clock,
+        journalHealth: () => theJournal.health,
+      },
+    );
+    this.#grpc = new GrpcJsServer(grpc, {
+      ledger: this.#ledger,
+      clock: this.#clock,
+      sendSensorValues: this.#ingest.handle,
+      events: {
+        onConnectionRefused: (peer) =>
+          this.#faultLog.report('connection', 'warn', 'connection refused: MAX_CONNECTIONS reached', {
+            peer,
+          }),
+        onHandlerFault: (error) => this.#breakDown(`the ingest failed: ${errorMessage(error)}`, error),
+      },
+    });
+    this.#grpcAddresses = await this.#grpc.listen(grpc.grpcServerSocket);
+    this.#phase = 'serving';
+    this.#logServing();
+  }
+
+  #logServing(): void {
+    const { ingest, journal } = this.#config;
+    const limits = this.#source.memoryLimits();
+    const bound = formatByteSize(limits.reduce((sum, { bytes }) => sum + bytes, 0));
+    for (const missing of this.#admin!.missing) this.#logger.info(`no ${missing} on this machine`);
+    this.#logger.info(
+      {
+        grpc: this.#grpcAddresses,
+        admin: this.#admin!.addresses,
+        folder: journal.filePath,
+        ack: ingest.ack,
+        bufferBound: bound,
+      },
+      `serving gRPC on ${this.#grpcAddresses.join(' and ')}, admin on http://${this.#admin!.addresses[0]}`,
+    );
+  }
+
+  /** The ordered stop. Calling it again changes nothing. */
+  stop(reason: string): void {
+    this.#stopping ??= this.#drain(reason).then(this.#onStopped, (error) => {
+      this.#logger.fatal({ err: error }, 'the drain failed');
+      this.#onStopped(1);
+    });
+  }
+
+  /** Stops now: what is in the pipeline is handed over but not waited for. */
+  abort(reason: string): number {
+    this.#logger.error(`stopping at once: ${reason}`);
+    this.#ingest?.cancel();
+    this.#grpc?.destroy();
+    return this.#finish(1);
+  }
+
+  /** A fault of ours: stops intake, drains what can be drained, exits with 1. */
+  fault(error: unknown): void {
+    this.#breakDown(`unexpected fault: ${errorMessage(error)}`, error);
+  }
+
+  #breakDown(message: string, error?: unknown): void {
+    if (this.#fatal !== undefined) return;
+    this.#fatal = message;
+    this.#logger.fatal({ err: error }, `${message}; draining`);
+    this.stop(message);
+  }
+
+  #onThreadDeath(thread: string, message: string): void {
+    this.#threads.ended(thread);
+    if (thread === 'writer') this.#ingest?.abandon(message);
+    this.#breakDown(message);
+  }
+
+  async #drain(reason: string): Promise<number> {
+    const { drainDelayMs, drainTimeoutMs } = this.#config.serve;
+    // A signal may come while a long recovery is under way; a start that fails reports itself.
+    await this.#started;
+    this.#phase = 'draining';
+    this.#grpc?.beginDrain();
+    this.#logger.info(
+      { reason, delay: formatDurationMs(drainDelayMs), timeout: formatDurationMs(drainTimeoutMs) },
+      `draining: ${reason}`,
+    );
+    if (this.#fatal === undefined && drainDelayMs > 0) {
+      await new Promise<void>((resolve) => this.#clock.setTimer(drainDelayMs, resolve));
+    }
+    const result = await drain(this.#drainSteps(), drainTimeoutMs, this.#clock);
+    if (!result.complete) this.#reportLeft(result);
+    this.#monitor.stop();
+    await this.#admin?.close();
+    return this.#finish(result.complete && this.#fatal === undefined ? 0 : 1);
+  }
+
+  #drainSteps(): readonly DrainStep[] {
+    const journal = this.#journal!;
+    return [
+      {
+        name: 'calls in flight',
+        run: async (leftMs) => {
+          const { finished, left } = await this.#grpc!.stop(leftMs);
+          if (!finished) throw new Error(`${left} calls were not answered within DRAIN_TIMEOUT`);
+        },
+      },
+      { name: 'batches on their way to the writer', run: () => this.#ingest!.close() },
+      { name: 'sync and close of the journal', run: () => journal.closeWriter() },
+      { name: 'record of the last segment', run: () => journal.closeArchiver() },
+    ];
+  }
+
+  #reportLeft(result: DrainResult): void {
+    const left = {
+      step: result.stoppedAt!.step,
+      requestsInFlight: this.#ledger.requestsInFlight,
+      readingsInFlight: this.#ledger.readingsInFlight,
+      queuedBytes: this.#ingest?.queue().usedBytes ?? 0,
+    };
+    this.#grpc?.destroy();
+    this.#ingest?.writeOff();
+    this.#logger.error(left, `the drain is incomplete at "${left.step}": ${result.stoppedAt!.reason}`);
+  }
+
+  /** The last line of the log. */
+  #finish(exitStatus: number): number {
+    this.#phase = 'stopped';
+    this.#faultLog.close();
+    const balance = balanceOf(this.#ledger.snapshot());
+    const status = balance.isBalanced ? exitStatus : 1;
+    const level = status === 0 ? 'info' : 'error';
+    this.#logger[level]({ ...balance.fields, exitStatus: status }, balance.text);
+    return status;
+  }
+
+  #statusSource(): StatusSource {
+    const { grpc, ingest, pipeline, journal } = this.#config;
+    const limits = memoryLimits({ grpc, ingest, pipeline });
+    const shown = shownConfig(
+      Object.entries(daemonGroups).map(([name, group]) => [group, this.#config[name as keyof DaemonConfig]]),
+    );
+    return {
+      build: this.#build,
+      startedAtMs: this.#startedAtMs,
+      phase: () => this.#phase,
+      grpcAddresses: () => this.#grpcAddresses,
+      config: () => shown,
+      liveness: () => this.#liveness(),
+      readiness: () => this.#readiness(),
+      ledger: () => this.#ledger.snapshot(),
+      connections: () => this.#grpc?.stats().connections ?? 0,
+      queue: () =>
+        this.#ingest?.queue() ?? {
+          usedBytes: 0,
+          capacityBytes: pipeline.queueBytes,
+          usedItems: 0,
+          capacityItems: pipeline.queueItems,
+          lagMs: 0,
+          waitingRequests: 0,
+        },
+      journal: () =>
+        this.#journal?.state() ?? {
+          folder: journal.filePath,
+          isHealthy: false,
+          reason: 'not opened yet',
+          openSegment: undefined,
+          closedSegments: 0,
+          diskBytes: 0,
+          freeBytes: undefined,
+          isLowOnSpace: false,
+          unsyncedBytes: 0,
+          archiveBacklog: 0,
+        },
+      threads: () => this.#threads.states(),
+      memoryLimits: () => limits,
+    };
+  }
+
+  #liveness(): readonly Check[] {
+    return [check('daemon', this.#fatal)];
+  }
+
+  #readiness(): readonly Check[] {
+    const silent = this.#threads.silent(SILENT_AFTER_MS);
+    const journal = this.#source.journal();
+    return [
+      check('phase', this.#phase === 'serving' ? undefined : `the daemon is ${this.#phase}`),
+      check('journal', journal.isHealthy ? undefined : journal.reason),
+      check(
+        'threads',
+        silent.length === 0 ? undefined : `no sign of life from ${silent.join(', ')}: the disk may hang`,
+      ),
+    ];
+  }
+}
+
+function check(name: string, reason: string | undefined): Check {
+  return reason === undefined ? { check: name, ok: true } : { check: name, ok: false, reason };
+}

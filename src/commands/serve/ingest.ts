@@ -1,0 +1,162 @@
+/**
+ * The ingest side of the daemon, put together: admission, encoder, processor, channel, wait line. It
+ * answers requests and keeps the readings' half of the books.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Clock } from '../../base/clock.ts';
+import { failed, OK, type Outcome, refused } from '../../base/outcome.ts';
+import type { GrpcConfig } from '../../grpc/config.ts';
+import type { SendSensorValuesHandler } from '../../grpc/server.ts';
+import { Admission } from '../../ingest/admission.ts';
+import type { IngestConfig } from '../../ingest/config.ts';
+import { LineEncoder } from '../../ingest/line-encoder.ts';
+import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.ts';
+import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { QueueState } from '../../observe/daemon-state.ts';
+import type { Ledger } from '../../observe/ledger.ts';
+import type { Metrics } from '../../observe/recorder.ts';
+import type { Batch, BatchResult } from '../../pipeline/batch.ts';
+import { BufferedProcessor } from '../../pipeline/buffered-processor.ts';
+import { Channel } from '../../pipeline/channel.ts';
+import type { PipelineConfig } from '../../pipeline/config.ts';
+import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
+
+/** What a broken writer thread answers with; told apart from a fault of the disk in the books. */
+const THREAD_DEATH = 'THREAD_DEATH';
+
+export interface IngestOptions {
+  readonly grpc: GrpcConfig;
+  readonly ingest: IngestConfig;
+  readonly pipeline: PipelineConfig;
+}
+
+export interface IngestDeps {
+  readonly batches: MessagePort;
+  readonly ledger: Ledger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  journalHealth(): JournalHealth;
+}
+
+export class Ingest {
+  readonly #deps: IngestDeps;
+  readonly #channel: Channel;
+  readonly #processor: BufferedProcessor;
+  readonly #waitLine: WaitLine;
+  readonly handle: SendSensorValuesHandler;
+
+  constructor(options: IngestOptions, deps: IngestDeps) {
+    const { grpc, ingest, pipeline } = options;
+    this.#deps = deps;
+    // When full: nothing more is encoded; requests stand in the WaitLine or are refused, by QUEUE_FULL.
+    this.#channel = new Channel(deps.batches, {
+      capacityBytes: pipeline.queueBytes,
+      capacityItems: pipeline.queueItems,
+    });
+    this.#waitLine = new WaitLine(
+      {
+        whenFull: ingest.queueFull as FullPolicy,
+        waitMaxMs: ingest.queueWaitMaxMs,
+        capacityBytes: waitLineBytes(pipeline.queueBytes, grpc.maxRequestBytes),
+      },
+      deps.clock,
+    );
+    this.#processor = new BufferedProcessor(pipeline, {
+      channel: this.#channel,
+      clock: deps.clock,
+      events: {
+        onFlush: (cause, lines, bytes) => deps.metrics.batchFlushed(cause, lines, bytes),
+        onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
+        onRoom: () => {
+          if (!this.#waitLine.isEmpty) this.#waitLine.admit();
+        },
+      },
+    });
+    const admission = new Admission(
+      {
+        maxRequestBytes: grpc.maxRequestBytes,
+        ratePerSecondBytes: ingest.ratePerSecondBytes,
+        rateBurstBytes: ingest.rateBurstBytes,
+      },
+      deps.clock,
+    );
+    const service = new SensorService(
+      { ack: ingest.ack, queueBytes: pipeline.queueBytes },
+      {
+        admit: (sizeBytes) => {
+          deps.metrics.requestBytes(sizeBytes);
+          return this.#refuseForJournal() ?? admission.admit(sizeBytes);
+        },
+        encoder: new LineEncoder(),
+        processor: this.#processor,
+        waitLine: this.#waitLine,
+        ledger: deps.ledger,
+        clock: deps.clock,
+        onMalformed: (fault) => deps.metrics.malformed(fault.reason),
+        onQueueWait: (waitedMs) => deps.metrics.queueWaited(waitedMs),
+      },
+    );
+    this.handle = service.handle;
+  }
+
+  queue(): QueueState {
+    const oldestAtMs = this.#channel.oldestReceivedAtMs ?? this.#processor.oldestGatheredAtMs;
+    return {
+      usedBytes: this.#channel.usedBytes + this.#processor.gatheredBytes,
+      capacityBytes: this.#channel.capacityBytes,
+      usedItems: this.#channel.usedItems,
+      capacityItems: this.#channel.capacityItems,
+      lagMs: oldestAtMs === undefined ? 0 : Math.max(0, this.#deps.clock.nowMs() - oldestAtMs),
+      waitingRequests: this.#waitLine.waiting,
+    };
+  }
+
+  /** Hands everything gathered to the writer; resolves when it has answered for all of it. */
+  close(): Promise<void> {
+    return this.#processor.close();
+  }
+
+  /** Stops at once: whoever waits is turned away, what is gathered is handed over, nothing is waited for. */
+  cancel(): void {
+    this.#waitLine.giveUpAll();
+    this.#processor.cancel();
+  }
+
+  /** The writer thread died: whatever it had is lost, and said to be. */
+  abandon(message: string): void {
+    this.#processor.abandon({ ok: false, code: THREAD_DEATH, message });
+    this.#waitLine.giveUpAll();
+  }
+
+  /** What is in the pipeline when the drain's time is up goes into the books as lost. */
+  writeOff(): void {
+    const { ledger } = this.#deps;
+    ledger.readingsLost('drain_deadline', ledger.readingsInFlight);
+  }
+
+  #refuseForJournal(): Outcome | undefined {
+    const health = this.#deps.journalHealth();
+    if (health.ok) return undefined;
+    return refused('disk', `the journal takes no lines for now: ${health.reason}`, DISK_RETRY_AFTER_MS);
+  }
+
+  #onBatchDone(batch: Batch, result: BatchResult): void {
+    const { ledger, metrics, clock } = this.#deps;
+    let outcome: Outcome = OK;
+    if (result.ok) {
+      ledger.readingsWritten(batch.lines);
+    } else {
+      const isThreadDeath = result.code === THREAD_DEATH;
+      ledger.readingsLost(isThreadDeath ? 'thread_death' : 'disk', batch.lines);
+      const reason = isThreadDeath ? 'thread_death' : 'disk';
+      outcome = failed(reason, `not written: ${result.message}`, DISK_RETRY_AFTER_MS);
+    }
+    if (batch.acknowledgements.length > 0) metrics.batchAcknowledged(clock.nowMs() - batch.firstReceivedAtMs);
+    for (const acknowledge of batch.acknowledgements) acknowledge(outcome);
+  }
+}
+
+/** A quarter of the queue, and always room for one of the largest requests. */
+export function waitLineBytes(queueBytes: number, maxRequestBytes: number): number {
+  return Math.max(maxRequestBytes, Math.floor(queueBytes / 4));
+}

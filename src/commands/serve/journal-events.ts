@@ -1,0 +1,72 @@
+/** What the two journal threads are started with, and what they tell the main thread. Plain data: it is cloned. */
+import type { MessagePort } from 'node:worker_threads';
+import type { ArchiverFault, ArchiverOptions, ArchiverStats } from '../../journal/archiver.ts';
+import type {
+  JournalHealth,
+  JsonWriterOptions,
+  LostSegment,
+  RetireCause,
+} from '../../journal/json-writer.ts';
+import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
+
+export interface WriterData {
+  readonly options: JsonWriterOptions;
+  /** Batches come in here, results go out. */
+  readonly batches: MessagePort;
+  /** Closed segments go out here, straight to the archiver. */
+  readonly segments: MessagePort;
+}
+
+export interface ArchiverData {
+  readonly options: ArchiverOptions;
+  readonly segments: MessagePort;
+}
+
+export interface RecoverySummary {
+  readonly segments: number;
+  readonly lines: number;
+  readonly tornBytes: number;
+  /** One line per torn segment, for the log. */
+  readonly torn: readonly string[];
+}
+
+/** The segment that takes lines, as far as the main thread shows it. */
+export interface OpenSegmentReport {
+  readonly number: number;
+  readonly file: string;
+  readonly startedAtMs: number;
+  readonly bytes: number;
+  readonly lines: number;
+}
+
+export type WriterEvent =
+  | { readonly kind: 'health'; readonly health: JournalHealth }
+  | { readonly kind: 'recovered'; readonly recovery: RecoverySummary }
+  | { readonly kind: 'segmentOpened' }
+  | { readonly kind: 'segmentClosed'; readonly cause: RetireCause | 'recovered'; readonly suspect: boolean }
+  | { readonly kind: 'segmentLost'; readonly segment: LostSegment }
+  | { readonly kind: 'activity'; readonly activity: WriterActivity }
+  | { readonly kind: 'eventLoop'; readonly report: EventLoopReport };
+
+/** What the writer did since the last report; flat arrays, because there may be thousands of writes in one. */
+export interface WriterActivity {
+  /** bytes, lines, durationMs of each write, one after the other. */
+  readonly writes: readonly number[];
+  readonly syncsMs: readonly number[];
+  readonly openSegment: OpenSegmentReport | undefined;
+  /** Written since the last sync that covered everything. */
+  readonly unsyncedBytes: number;
+}
+
+export type ArchiverEvent =
+  | { readonly kind: 'stats'; readonly stats: ArchiverStats }
+  | {
+      readonly kind: 'compressed';
+      readonly plainBytes: number;
+      readonly fileBytes: number;
+      readonly durationMs: number;
+    }
+  | { readonly kind: 'deleted'; readonly count: number }
+  | { readonly kind: 'space'; readonly isLow: boolean; readonly freeBytes: number }
+  | { readonly kind: 'fault'; readonly fault: ArchiverFault }
+  | { readonly kind: 'eventLoop'; readonly report: EventLoopReport };
