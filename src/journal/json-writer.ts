@@ -1,0 +1,513 @@
+/**
+ * Appends batches of lines to the journal, makes them durable and says so. It lives in one thread and
+ * knows of no other; whoever owns it calls `append` and `flush` and answers to the events.
+ *
+ *                 openJsonWriter: make the folder, lock it, recover what a crash left
+ *                                        │
+ *                                        ▼            folder or lock gone
+ *      probe ok ┌──────────────────── writing ─────────────────────────────▶ adrift ───┐
+ *      ┌────────┤                        ▲  ▲                                 │  ▲     │ every second:
+ *      │        ▼ fault                  │  │  folder back, locked, recovered │  └─────┘ not yet back
+ *   failing: still writing,              │  └─────────────────────────────────┘
+ *   each append is tried and             │
+ *   may fail; probed every second ───────┘        close(), from anywhere: drain, sync, close, unlock ─▶ closed
+ *
+ *   A segment:  begun by its first batch ─▶ open ─▶ retired ─▶ synced ─▶ closed, reported
+ *               retired by: size, interval, fault (cannot be cut back), suspect (sync failed), lost (removed
+ *               or moved), adrift, close. At most MAX_RETIRING wait for the disk; then batches wait here.
+ *
+ * Invariants:
+ * 1. Every batch given to `append` gets exactly one answer. Within one segment the positive answers are in order.
+ * 2. ok means: wholly in a file that had a name in the folder after the write ('written'), and covered by a
+ *    sync that began after the write and succeeded ('synced').
+ * 3. Before a refusal goes out the batch has been cut out of the file again; where the cut failed, the
+ *    segment is retired and reported with fewer valid bytes than the file has.
+ * 4. A batch is never split over two segments, nor is a line.
+ * 5. Segment numbers only grow, whatever the clock does, and are never used twice.
+ * 6. Segments are reported in the order of their numbers, each once.
+ * 7. Nothing waits for a sync on the append path: retired segments are synced and closed beside it.
+ * 8. After a fault, health turns true again only by a probe that no fault happened during.
+ * 9. The folder is made at open only; see folder-watch.ts.
+ */
+import { join } from 'node:path';
+import { invariant } from '../base/assert.ts';
+import type { Clock, Timer } from '../base/clock.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import { probeDisk } from './disk-probe.ts';
+import type { FileSystem } from './file-system.ts';
+import type { FolderLock } from './folder-lock.ts';
+import { lockFolder } from './folder-lock.ts';
+import type { FolderWatch } from './folder-watch.ts';
+import { openFolder } from './journal-folder.ts';
+import type { ClosedSegment } from './manifest.ts';
+import type { AppendBatch, SegmentFolders } from './open-segment.ts';
+import { OpenSegment } from './open-segment.ts';
+import type { RecoveryReport } from './recovery.ts';
+import { recoverJournal } from './recovery.ts';
+import type { RotationCause } from './rotation.ts';
+import { rotationCause, untilBoundaryMs } from './rotation.ts';
+import { JOURNAL_FOLDER } from './segment-name.ts';
+import { SegmentSyncer } from './segment-syncer.ts';
+import type { AppendDone, WriteFault } from './write-fault.ts';
+import { writeFault } from './write-fault.ts';
+
+export type { AppendBatch } from './open-segment.ts';
+export type { AppendDone, AppendResult } from './write-fault.ts';
+
+/** How often folder, lock, segment and rotation are looked at, and a faulty disk is probed. */
+const WATCH_INTERVAL_MS = 1000;
+/** What one writev takes on every system (IOV_MAX). */
+const MAX_GROUP_BATCHES = 1024;
+/** Each holds two descriptors and some unsynced data; a disk this far behind has to catch up first. */
+const MAX_RETIRING = 8;
+
+export interface JsonWriterOptions {
+  readonly filePath: string;
+  readonly rotateBytes: number;
+  readonly rotateIntervalMs: number;
+  readonly syncIntervalMs: number;
+  /** What an ok means. */
+  readonly durability: 'written' | 'synced';
+}
+
+export type JournalHealth =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly code: string; readonly reason: string };
+
+export type RetireCause = RotationCause | 'fault' | 'suspect' | 'lost' | 'adrift' | 'close';
+
+export interface LostSegment {
+  readonly number: number;
+  readonly file: string;
+  readonly lines: number;
+  readonly bytes: number;
+}
+
+export interface JsonWriterEvents {
+  /** At open, and when a folder that was away is back. Each segment of it follows as onSegmentClosed. */
+  onRecovered(report: RecoveryReport): void;
+  onSegmentOpened(segment: { readonly number: number; readonly file: string }): void;
+  onSegmentClosed(segment: ClosedSegment, cause: RetireCause | 'recovered'): void;
+  /** Somebody removed it, or moved it out of the folder, while it was open. */
+  onSegmentLost(segment: LostSegment): void;
+  /** Only on change; the journal begins healthy. */
+  onHealth(health: JournalHealth): void;
+  /** Once per group of batches written together. */
+  onWritten(bytes: number, lines: number, durationMs: number): void;
+  onSynced(durationMs: number, bytesDurable: number): void;
+}
+
+export interface JsonWriterParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly events: JsonWriterEvents;
+}
+
+interface Pending {
+  readonly batch: AppendBatch;
+  readonly onDone: AppendDone;
+}
+
+interface Current {
+  readonly segment: OpenSegment;
+  readonly syncer: SegmentSyncer;
+}
+
+/** Throws SinkError FOLDER_LOCKED, FOLDER_NOT_WRITABLE or JOURNAL_UNREADABLE. */
+export async function openJsonWriter(
+  options: JsonWriterOptions,
+  parts: JsonWriterParts,
+): Promise<JsonWriter> {
+  const { fileSystem, clock, events } = parts;
+  const folders: SegmentFolders = {
+    folder: options.filePath,
+    journalFolder: join(options.filePath, JOURNAL_FOLDER),
+  };
+  const { lock, watch } = await openFolder(fileSystem, folders);
+  try {
+    const report = await recoverJournal(fileSystem, folders, 0, clock.nowMs());
+    const writer = new JsonWriter(options, parts, folders, lock, watch, report);
+    events.onRecovered(report);
+    for (const { closed } of report.segments) events.onSegmentClosed(closed, 'recovered');
+    return writer;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+export class JsonWriter {
+  readonly #options: JsonWriterOptions;
+  readonly #fileSystem: FileSystem;
+  readonly #clock: Clock;
+  readonly #events: JsonWriterEvents;
+  readonly #folders: SegmentFolders;
+  #lock: FolderLock;
+  readonly #watch: FolderWatch;
+
+  #queue: Pending[] = [];
+  #flushing = false;
+  #flushAgain = false;
+  #current: Current | undefined;
+  #nextNumber: number;
+  /** Every segment up to this number was reported or is known to be gone. */
+  #reportedNumber: number;
+  #retiring = 0;
+  #retired: Promise<void> = Promise.resolve();
+
+  #adrift: WriteFault | undefined;
+  /** Open or being closed when the folder went away; at most MAX_RETIRING and one. */
+  #adriftSegments: LostSegment[] = [];
+  #health: JournalHealth = { ok: true };
+  #faults = 0;
+  #probing: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  #watchTimer: Timer | undefined;
+  #probeTimer: Timer | undefined;
+  #syncTimer: Timer | undefined;
+
+  /** Use openJsonWriter. */
+  constructor(
+    options: JsonWriterOptions,
+    parts: JsonWriterParts,
+    folders: SegmentFolders,
+    lock: FolderLock,
+    watch: FolderWatch,
+    recovered: RecoveryReport,
+  ) {
+    this.#options = options;
+    this.#fileSystem = parts.fileSystem;
+    this.#clock = parts.clock;
+    this.#events = parts.events;
+    this.#folders = folders;
+    this.#lock = lock;
+    this.#watch = watch;
+    this.#nextNumber = recovered.highestNumber + 1;
+    this.#reportedNumber = recovered.highestNumber;
+    this.#armWatch();
+  }
+
+  get health(): JournalHealth {
+    return this.#health;
+  }
+
+  /** The segment that takes lines now, if one was begun. */
+  get openSegment(): { readonly number: number; readonly file: string; readonly bytes: number } | undefined {
+    const segment = this.#current?.segment;
+    return segment && { number: segment.number, file: segment.file, bytes: segment.bytes };
+  }
+
+  /** Queues the batch; nothing happens before `flush`. */
+  append(batch: AppendBatch, onDone: AppendDone): void {
+    invariant(
+      batch.lines > 0 && batch.bytes[batch.bytes.length - 1] === 0x0a,
+      'a batch is one or more whole lines',
+    );
+    if (this.#closing !== undefined) onDone({ ok: false, code: 'CLOSED', message: 'the journal is closed' });
+    else this.#queue.push({ batch, onDone });
+  }
+
+  /** Writes what is queued. Batches stay queued only while too many segments wait for the disk to close. */
+  flush(): void {
+    if (this.#flushing) {
+      // Called from an answer that we are giving just now.
+      this.#flushAgain = true;
+      return;
+    }
+    this.#flushing = true;
+    try {
+      do {
+        this.#flushAgain = false;
+        this.#writeQueue();
+      } while (this.#flushAgain);
+    } finally {
+      this.#flushing = false;
+    }
+  }
+
+  /** Writes what is queued, makes it durable, closes the segment, unlocks the folder. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #writeQueue(): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    let at = 0;
+    while (at < queue.length) {
+      if (this.#adrift !== undefined) {
+        refuse(queue, at, this.#adrift);
+        return;
+      }
+      const cause = this.#rotationCause(queue[at]!.batch.bytes.length);
+      if (cause !== undefined) this.#retire(cause);
+      if (this.#current === undefined) {
+        if (this.#retiring >= MAX_RETIRING) {
+          this.#queue = queue.slice(at).concat(this.#queue);
+          return;
+        }
+        const fault = this.#begin();
+        if (fault !== undefined) {
+          refuse(queue, at, fault);
+          return;
+        }
+      }
+      const group = this.#nextGroup(queue, at, this.#current!.segment.bytes);
+      at += group.length;
+      const fault = this.#writeGroup(this.#current!, group);
+      // Those behind would most likely meet the same fault: answer them now rather than after as many tries.
+      if (fault !== undefined) {
+        refuse(queue, at, fault);
+        return;
+      }
+    }
+  }
+
+  #nextGroup(queue: readonly Pending[], from: number, segmentBytes: number): Pending[] {
+    let bytes = segmentBytes + queue[from]!.batch.bytes.length;
+    let to = from + 1;
+    while (to < queue.length && to - from < MAX_GROUP_BATCHES) {
+      bytes += queue[to]!.batch.bytes.length;
+      if (bytes > this.#options.rotateBytes) break;
+      to++;
+    }
+    return queue.slice(from, to);
+  }
+
+  #writeGroup(current: Current, group: readonly Pending[]): WriteFault | undefined {
+    const { segment, syncer } = current;
+    const bytesBefore = segment.bytes;
+    const linesBefore = segment.lines;
+    const startedMs = this.#clock.monotonicMs();
+    const report = segment.append(group.map((pending) => pending.batch));
+    const bytes = segment.bytes - bytesBefore;
+    if (bytes > 0) {
+      const durationMs = this.#clock.monotonicMs() - startedMs;
+      this.#events.onWritten(bytes, segment.lines - linesBefore, durationMs);
+    }
+    let fault: WriteFault | undefined;
+    if (report.removed) {
+      fault = { code: 'SEGMENT_REMOVED', message: `the segment file ${segment.file} was removed` };
+      syncer.abandon(fault);
+      this.#retire('lost');
+      this.#checkFolder();
+    } else if (report.error !== undefined) {
+      fault = writeFault('write', report.error);
+      if (!report.usable) this.#retire('fault');
+      this.#fail(fault);
+    }
+    if (this.#options.durability === 'synced') {
+      for (let i = 0; i < report.kept; i++) syncer.wait(group[i]!.onDone);
+      void syncer.start();
+    } else {
+      for (let i = 0; i < report.kept; i++) group[i]!.onDone({ ok: true });
+      this.#armSync();
+    }
+    if (fault !== undefined) refuse(group, report.kept, fault);
+    return fault;
+  }
+
+  #rotationCause(nextBytes: number): RotationCause | undefined {
+    if (this.#current === undefined) return undefined;
+    return rotationCause(this.#current.segment, nextBytes, this.#options, this.#clock);
+  }
+
+  #begin(): WriteFault | undefined {
+    for (;;) {
+      try {
+        const segment = OpenSegment.begin(this.#fileSystem, this.#folders, {
+          number: this.#nextNumber,
+          startedAtMs: this.#clock.nowMs(),
+          startedMonotonicMs: this.#clock.monotonicMs(),
+        });
+        this.#nextNumber++;
+        const syncer = new SegmentSyncer(segment, this.#options.durability === 'synced', this.#clock, {
+          onSynced: (durationMs, bytes) => this.#events.onSynced(durationMs, bytes),
+          onSyncFailed: (fault) => {
+            if (this.#current?.segment === segment) this.#retire('suspect');
+            this.#fail(fault);
+          },
+        });
+        this.#current = { segment, syncer };
+        this.#events.onSegmentOpened({ number: segment.number, file: segment.file });
+        this.#armWatch();
+        return undefined;
+      } catch (error) {
+        if (systemErrorCode(error) === 'EEXIST') {
+          // Somebody put a file of that name there; it keeps its number.
+          this.#nextNumber++;
+          continue;
+        }
+        const fault = writeFault('begin a segment', error);
+        this.#fail(fault);
+        this.#checkFolder();
+        return this.#adrift ?? fault;
+      }
+    }
+  }
+
+  /** The current segment takes no more: sync and close it beside the append path. */
+  #retire(cause: RetireCause): void {
+    const { segment, syncer } = this.#current!;
+    this.#current = undefined;
+    this.#syncTimer?.cancel();
+    this.#syncTimer = undefined;
+    this.#retiring++;
+    const drained = syncer.drain();
+    this.#retired = this.#retired.then(async () => {
+      await drained;
+      const { closed, faults } = await segment.finish(this.#clock.nowMs(), syncer.failure !== undefined);
+      this.#retiring--;
+      const { number, file, bytes, lines } = segment;
+      const gone = closed === undefined && bytes > 0;
+      // Is it the file that is gone, or the whole folder?
+      if (gone && this.#adrift === undefined) this.#checkFolder();
+      if (cause === 'adrift' || (gone && this.#adrift !== undefined)) {
+        // If the folder comes back with it, recovery reports it.
+        this.#adriftSegments.push({ number, file, lines, bytes });
+      } else {
+        this.#reportedNumber = number;
+        if (closed !== undefined) this.#events.onSegmentClosed(closed, cause);
+        else if (gone) this.#events.onSegmentLost({ number, file, lines, bytes });
+        for (const { operation, error } of faults) this.#fail(writeFault(operation, error));
+      }
+      if (this.#queue.length > 0) this.flush();
+    });
+  }
+
+  #armSync(): void {
+    if (this.#syncTimer !== undefined || this.#current === undefined) return;
+    const { segment, syncer } = this.#current;
+    if (segment.unsyncedBytes === 0) return;
+    this.#syncTimer = this.#clock.setTimer(this.#options.syncIntervalMs, () => {
+      // The sidecar is brought up to date at the same pace: after a crash only what follows is read line by line.
+      segment.endBlock();
+      void syncer.start().then(() => {
+        if (this.#current?.segment !== segment) return;
+        this.#syncTimer = undefined;
+        this.#armSync();
+      });
+    });
+  }
+
+  #armWatch(): void {
+    this.#watchTimer?.cancel();
+    if (this.#closing !== undefined) return;
+    let delayMs = WATCH_INTERVAL_MS;
+    if (this.#current !== undefined) {
+      delayMs = Math.min(delayMs, untilBoundaryMs(this.#clock.nowMs(), this.#options.rotateIntervalMs));
+    }
+    this.#watchTimer = this.#clock.setTimer(delayMs, () => {
+      if (this.#adrift === undefined) this.#checkFolder();
+      const cause = this.#rotationCause(0);
+      if (cause !== undefined) this.#retire(cause);
+      this.#armWatch();
+    });
+  }
+
+  #checkFolder(): void {
+    try {
+      const fault = this.#watch.check(this.#lock);
+      if (fault !== undefined) {
+        this.#adrift = fault;
+        if (this.#current !== undefined) this.#retire('adrift');
+        this.#fail(fault, 0);
+      } else if (this.#current !== undefined && !this.#current.segment.isNamed()) {
+        this.#retire('lost');
+      }
+    } catch (error) {
+      this.#fail(writeFault('check the folder', error));
+    }
+  }
+
+  #fail(fault: WriteFault, probeDelayMs = WATCH_INTERVAL_MS): void {
+    this.#faults++;
+    this.#setHealth({ ok: false, code: fault.code, reason: fault.message });
+    this.#armProbe(probeDelayMs);
+  }
+
+  #setHealth(health: JournalHealth): void {
+    const before = this.#health;
+    if (before.ok ? health.ok : !health.ok && health.code === before.code) return;
+    this.#health = health;
+    this.#events.onHealth(health);
+  }
+
+  #armProbe(delayMs: number): void {
+    if (this.#probeTimer !== undefined || this.#probing !== undefined || this.#closing !== undefined) return;
+    this.#probeTimer = this.#clock.setTimer(delayMs, () => {
+      this.#probeTimer = undefined;
+      this.#probing = this.#probe().then(() => {
+        this.#probing = undefined;
+        if (!this.#health.ok) this.#armProbe(WATCH_INTERVAL_MS);
+      });
+    });
+  }
+
+  async #probe(): Promise<void> {
+    const faultsBefore = this.#faults;
+    try {
+      if (this.#adrift !== undefined) {
+        this.#adrift = await this.#reattach(this.#adrift);
+        if (this.#adrift !== undefined) return this.#setHealthFault(this.#adrift);
+      }
+      await probeDisk(this.#fileSystem, this.#folders.journalFolder);
+      if (this.#faults === faultsBefore) this.#setHealth({ ok: true });
+    } catch (error) {
+      this.#setHealthFault(writeFault('write', error));
+    }
+  }
+
+  #setHealthFault(fault: WriteFault): void {
+    this.#setHealth({ ok: false, code: fault.code, reason: fault.message });
+  }
+
+  /** Takes up the folder again if it is back. Answers why not, or undefined when it was taken up. */
+  async #reattach(before: WriteFault): Promise<WriteFault | undefined> {
+    // Until the segments we had open there are closed, recovery must not touch them.
+    await this.#retired;
+    const refusal = await this.#watch.accept(this.#folders.journalFolder);
+    if (refusal !== undefined) return refusal;
+    try {
+      if ((await this.#fileSystem.stat(this.#folders.journalFolder)) === undefined) {
+        await this.#fileSystem.makeFolder(this.#folders.journalFolder, false);
+      }
+      await this.#lock.release();
+      this.#lock = await lockFolder(this.#fileSystem, this.#folders.folder, this.#folders.journalFolder);
+      const now = this.#clock.nowMs();
+      const report = await recoverJournal(this.#fileSystem, this.#folders, this.#reportedNumber, now);
+      this.#nextNumber = Math.max(this.#nextNumber, report.highestNumber + 1);
+      this.#reportedNumber = this.#nextNumber - 1;
+      this.#events.onRecovered(report);
+      for (const { closed } of report.segments) this.#events.onSegmentClosed(closed, 'recovered');
+      const found = new Set(report.segments.map(({ closed }) => closed.number));
+      for (const segment of this.#adriftSegments.splice(0)) {
+        if (segment.bytes > 0 && !found.has(segment.number)) this.#events.onSegmentLost(segment);
+      }
+      return undefined;
+    } catch (error) {
+      return writeFault(`take up the folder again (${before.message})`, error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    // The first await lets close() store its promise, so that nothing arms a timer again.
+    await this.#probing;
+    this.#watchTimer?.cancel();
+    this.#probeTimer?.cancel();
+    this.flush();
+    while (this.#queue.length > 0) await this.#retired;
+    if (this.#current !== undefined) this.#retire('close');
+    while (this.#retiring > 0) await this.#retired;
+    this.#syncTimer?.cancel();
+    await this.#lock.release();
+  }
+}
+
+function refuse(pendings: readonly Pending[], from: number, fault: WriteFault): void {
+  for (let i = from; i < pendings.length; i++) {
+    pendings[i]!.onDone({ ok: false, code: fault.code, message: fault.message });
+  }
+}

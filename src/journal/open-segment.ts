@@ -1,0 +1,382 @@
+/**
+ * The segment that takes lines: a data file and its sidecar, both open, and how far each can be trusted.
+ *
+ * Invariants:
+ * 1. `bytes` is a boundary between two batches; everything before it was accepted by the file system.
+ *    The file is longer only after a failed write whose cut failed too, and then it is closed like that.
+ * 2. A batch counts (bytes, lines, times, checksum) only once it is wholly written, so after any fault
+ *    the counters describe exactly [0, bytes).
+ * 3. `durable` is the mark that the last successful sync covers; durable.bytes <= bytes.
+ * 4. A block goes into the sidecar after its data; sidecar faults never fail a batch, since a sidecar can
+ *    be rebuilt from the data. What could not be written waits in memory (at most one short line per
+ *    64 KiB of the segment) and is tried again with the next block.
+ * 5. Whoever syncs a segment settles that sync before calling `finish`: a descriptor that is closed while
+ *    the thread pool works on it may by then be another file.
+ */
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { BLOCK_TARGET_BYTES, encodeBlock } from './blocks.ts';
+import type { FileSystem } from './file-system.ts';
+import { wroteNothing } from './file-system.ts';
+import type { ClosedSegment } from './manifest.ts';
+import { blocksFile, formatSegmentBase, segmentFile } from './segment-name.ts';
+
+export interface AppendBatch {
+  /** Whole lines, the last one ended by its newline. Not to be changed until the batch is done. */
+  readonly bytes: Uint8Array;
+  readonly lines: number;
+  readonly firstReceivedAtMs: number;
+  readonly lastReceivedAtMs: number;
+}
+
+export interface SegmentFolders {
+  /** Holds the data files. */
+  readonly folder: string;
+  /** Holds the sidecars. */
+  readonly journalFolder: string;
+}
+
+export interface SegmentStart {
+  readonly number: number;
+  readonly startedAtMs: number;
+  readonly startedMonotonicMs: number;
+}
+
+/** A batch boundary that the segment can be taken back to. */
+interface Mark {
+  readonly bytes: number;
+  readonly lines: number;
+  readonly firstReceivedAtMs: number | null;
+  readonly lastReceivedAtMs: number | null;
+  readonly blockOffset: number;
+  readonly blockLines: number;
+  readonly blockCrc32: number;
+  readonly sidecarBytes: number;
+}
+
+export interface AppendReport {
+  /** Batches from the front that are wholly in the file. */
+  readonly kept: number;
+  /** Why the rest is not. */
+  readonly error: unknown;
+  /** False: the file could not be cut back to `bytes` and must take no more. */
+  readonly usable: boolean;
+  /** The file has no name left: nothing in it will ever be read. None of the batches is kept. */
+  readonly removed: boolean;
+}
+
+export interface FinishReport {
+  /** Undefined when nothing of it remains in the folder: it was empty, or somebody removed it or moved it away. */
+  readonly closed: ClosedSegment | undefined;
+  readonly faults: readonly { readonly operation: string; readonly error: unknown }[];
+}
+
+const START_MARK: Mark = {
+  bytes: 0,
+  lines: 0,
+  firstReceivedAtMs: null,
+  lastReceivedAtMs: null,
+  blockOffset: 0,
+  blockLines: 0,
+  blockCrc32: 0,
+  sidecarBytes: 0,
+};
+
+export class OpenSegment implements SegmentStart {
+  readonly number: number;
+  readonly file: string;
+  readonly path: string;
+  readonly startedAtMs: number;
+  readonly startedMonotonicMs: number;
+  readonly #fileSystem: FileSystem;
+  readonly #folders: SegmentFolders;
+  readonly #sidecarPath: string;
+  readonly #fd: number;
+  readonly #sidecarFd: number;
+
+  #bytes = 0;
+  #lines = 0;
+  #firstReceivedAtMs: number | null = null;
+  #lastReceivedAtMs: number | null = null;
+  #blockOffset = 0;
+  #blockLines = 0;
+  #blockCrc32 = 0;
+  #sidecarBytes = 0;
+  #sidecarPending = '';
+  #durable: Mark = START_MARK;
+  #nameDurable = false;
+
+  private constructor(
+    fileSystem: FileSystem,
+    folders: SegmentFolders,
+    start: SegmentStart,
+    base: string,
+    fd: number,
+    sidecarFd: number,
+  ) {
+    this.#fileSystem = fileSystem;
+    this.#folders = folders;
+    this.number = start.number;
+    this.startedAtMs = start.startedAtMs;
+    this.startedMonotonicMs = start.startedMonotonicMs;
+    this.file = segmentFile(base);
+    this.path = join(folders.folder, this.file);
+    this.#sidecarPath = join(folders.journalFolder, blocksFile(base));
+    this.#fd = fd;
+    this.#sidecarFd = sidecarFd;
+  }
+
+  /** Creates the sidecar, then the data file; throws the file system's error, and then no data file was made. */
+  static begin(fileSystem: FileSystem, folders: SegmentFolders, start: SegmentStart): OpenSegment {
+    const base = formatSegmentBase(start.startedAtMs, start.number);
+    const sidecarPath = join(folders.journalFolder, blocksFile(base));
+    // In this order a failure leaves at most an orphaned sidecar, which the next of its name replaces;
+    // an orphaned data file would look like a segment.
+    const sidecarFd = fileSystem.openSync(sidecarPath, 'replace');
+    try {
+      const fd = fileSystem.openSync(join(folders.folder, segmentFile(base)), 'create');
+      return new OpenSegment(fileSystem, folders, start, base, fd, sidecarFd);
+    } catch (error) {
+      try {
+        fileSystem.closeSync(sidecarFd);
+        fileSystem.unlinkSync(sidecarPath);
+      } catch {
+        // The first error is the one to tell.
+      }
+      throw error;
+    }
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get lines(): number {
+    return this.#lines;
+  }
+  get unsyncedBytes(): number {
+    return this.#bytes - this.#durable.bytes;
+  }
+
+  /** One writev for all; see AppendReport for what became of them. Never throws. */
+  append(batches: readonly AppendBatch[]): AppendReport {
+    let totalBytes = 0;
+    for (const batch of batches) totalBytes += batch.bytes.length;
+    let written = 0;
+    let error: unknown;
+    try {
+      let parts: Uint8Array[] = batches.map((batch) => batch.bytes);
+      for (;;) {
+        const count = this.#fileSystem.writevSync(this.#fd, parts, this.#bytes + written);
+        if (count <= 0) throw wroteNothing();
+        written += count;
+        if (written >= totalBytes) break;
+        parts = skipBytes(parts, count);
+      }
+    } catch (caught) {
+      error = caught;
+    }
+    let removed = false;
+    try {
+      removed = this.#fileSystem.statusSync(this.#fd).linkCount === 0;
+    } catch (caught) {
+      // Not known whether anybody will ever read the file (a network file system says ESTALE): keep nothing.
+      error ??= caught;
+      written = 0;
+    }
+    if (removed) return { kept: 0, error, usable: false, removed };
+    let kept = 0;
+    for (const batch of batches) {
+      if (batch.bytes.length > written) break;
+      written -= batch.bytes.length;
+      this.#count(batch);
+      kept++;
+    }
+    const usable = error === undefined || this.#cutBack();
+    this.#writeSidecar();
+    return { kept, error, usable, removed };
+  }
+
+  /** Whether the open file still has a name. Throws when the file system cannot say. */
+  isLinked(): boolean {
+    return this.#fileSystem.statusSync(this.#fd).linkCount > 0;
+  }
+
+  /** Whether its path still leads to the open file. Throws when the file system cannot say. */
+  isNamed(): boolean {
+    const named = this.#fileSystem.statSync(this.path);
+    if (named === undefined) return false;
+    const own = this.#fileSystem.statusSync(this.#fd);
+    return named.inode === own.inode && named.device === own.device;
+  }
+
+  /** Ends the running block, so that the sidecar reaches `bytes`. */
+  endBlock(): void {
+    this.#endBlock();
+    this.#writeSidecar();
+  }
+
+  /**
+   * Makes durable what is written by now; resolves to the bytes newly covered. On failure nothing about
+   * `durable` changes, and by then nobody knows which of the later bytes the disk has.
+   */
+  async sync(): Promise<number> {
+    const mark = this.#mark();
+    await this.#fileSystem.syncData(this.#fd);
+    if (!this.#nameDurable) {
+      await this.#fileSystem.syncFolder(this.#folders.folder);
+      this.#nameDurable = true;
+    }
+    const covered = mark.bytes - this.#durable.bytes;
+    this.#durable = mark;
+    return covered;
+  }
+
+  /** Takes back everything after the last successful sync. A file that cannot be cut stays longer than `bytes`. */
+  revertToDurable(): void {
+    const mark = this.#durable;
+    this.#bytes = mark.bytes;
+    this.#lines = mark.lines;
+    this.#firstReceivedAtMs = mark.firstReceivedAtMs;
+    this.#lastReceivedAtMs = mark.lastReceivedAtMs;
+    this.#blockOffset = mark.blockOffset;
+    this.#blockLines = mark.blockLines;
+    this.#blockCrc32 = mark.blockCrc32;
+    if (mark.sidecarBytes >= this.#sidecarBytes) {
+      this.#sidecarPending = this.#sidecarPending.slice(0, mark.sidecarBytes - this.#sidecarBytes);
+    } else {
+      this.#sidecarPending = '';
+      this.#sidecarBytes = mark.sidecarBytes;
+    }
+    this.#cutBack();
+  }
+
+  /** Closes both files and makes their names durable. The data was synced before, or is suspect. Never throws. */
+  async finish(closedAtMs: number, suspect: boolean): Promise<FinishReport> {
+    const faults: { operation: string; error: unknown }[] = [];
+    const attempt = async (operation: string, action: () => Promise<void>): Promise<boolean> => {
+      try {
+        await action();
+        return true;
+      } catch (error) {
+        faults.push({ operation, error });
+        return false;
+      }
+    };
+    this.#endBlock();
+    await attempt('write the sidecar', async () => {
+      this.#writeSidecarOrThrow();
+      // A reverted segment, or a write that failed in its middle, may have left more than we vouch for.
+      this.#fileSystem.truncateSync(this.#sidecarFd, this.#sidecarBytes);
+      await this.#fileSystem.syncData(this.#sidecarFd);
+    });
+    let fileBytes = this.#bytes;
+    let named = true;
+    await attempt('check the segment', async () => {
+      named = this.isNamed();
+      fileBytes = (await this.#fileSystem.status(this.#fd)).sizeBytes;
+    });
+    if (fileBytes > this.#bytes && this.#cutBack()) fileBytes = this.#bytes;
+    await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
+    await attempt('close the sidecar', () => this.#fileSystem.close(this.#sidecarFd));
+    // Removed or moved away: whatever has that name now is not ours to touch.
+    if (!named) return { closed: undefined, faults };
+    if (this.#bytes === 0 && fileBytes === 0) {
+      await attempt('remove the empty segment', () => this.#fileSystem.unlink(this.path));
+      await attempt('remove the empty sidecar', () => this.#fileSystem.unlink(this.#sidecarPath));
+      return { closed: undefined, faults };
+    }
+    const namesDurable =
+      (await attempt('sync the folder', () => this.#fileSystem.syncFolder(this.#folders.folder))) &&
+      (await attempt('sync the folder', () => this.#fileSystem.syncFolder(this.#folders.journalFolder)));
+    const closed: ClosedSegment = {
+      number: this.number,
+      file: this.file,
+      startedAtMs: this.startedAtMs,
+      // A wall clock that went back must not make a segment end before it began.
+      closedAtMs: Math.max(this.startedAtMs, closedAtMs),
+      lines: this.#lines,
+      bytes: this.#bytes,
+      fileBytes,
+      firstReceivedAtMs: this.#firstReceivedAtMs,
+      lastReceivedAtMs: this.#lastReceivedAtMs,
+      suspect: suspect || !namesDurable,
+    };
+    return { closed, faults };
+  }
+
+  #count(batch: AppendBatch): void {
+    this.#bytes += batch.bytes.length;
+    this.#lines += batch.lines;
+    this.#firstReceivedAtMs ??= batch.firstReceivedAtMs;
+    this.#lastReceivedAtMs = batch.lastReceivedAtMs;
+    this.#blockLines += batch.lines;
+    this.#blockCrc32 = crc32(batch.bytes, this.#blockCrc32);
+    if (this.#bytes - this.#blockOffset >= BLOCK_TARGET_BYTES) this.#endBlock();
+  }
+
+  #endBlock(): void {
+    const bytes = this.#bytes - this.#blockOffset;
+    if (bytes === 0) return;
+    const block = { offset: this.#blockOffset, bytes, lines: this.#blockLines, crc32: this.#blockCrc32 };
+    this.#sidecarPending += encodeBlock(block);
+    this.#blockOffset = this.#bytes;
+    this.#blockLines = 0;
+    this.#blockCrc32 = 0;
+  }
+
+  #writeSidecar(): void {
+    try {
+      this.#writeSidecarOrThrow();
+    } catch {
+      // Kept for the next try; `finish` tells if it never works out.
+    }
+  }
+
+  #writeSidecarOrThrow(): void {
+    while (this.#sidecarPending !== '') {
+      const text = Buffer.from(this.#sidecarPending, 'latin1');
+      const count = this.#fileSystem.writevSync(this.#sidecarFd, [text], this.#sidecarBytes);
+      if (count <= 0) throw wroteNothing();
+      this.#sidecarBytes += count;
+      this.#sidecarPending = this.#sidecarPending.slice(count);
+    }
+  }
+
+  /** True when the file ends at `bytes` afterwards. */
+  #cutBack(): boolean {
+    try {
+      // Asking first spares a segment on a disk turned read-only, where nothing was written and no cut works.
+      if (this.#fileSystem.statusSync(this.#fd).sizeBytes === this.#bytes) return true;
+    } catch {
+      // Not known: cut.
+    }
+    try {
+      this.#fileSystem.truncateSync(this.#fd, this.#bytes);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #mark(): Mark {
+    return {
+      bytes: this.#bytes,
+      lines: this.#lines,
+      firstReceivedAtMs: this.#firstReceivedAtMs,
+      lastReceivedAtMs: this.#lastReceivedAtMs,
+      blockOffset: this.#blockOffset,
+      blockLines: this.#blockLines,
+      blockCrc32: this.#blockCrc32,
+      sidecarBytes: this.#sidecarBytes + this.#sidecarPending.length,
+    };
+  }
+}
+
+function skipBytes(parts: readonly Uint8Array[], count: number): Uint8Array[] {
+  let rest = count;
+  let index = 0;
+  while (index < parts.length && rest >= parts[index]!.length) rest -= parts[index++]!.length;
+  const left = parts.slice(index);
+  if (rest > 0) left[0] = left[0]!.subarray(rest);
+  return left;
+}
