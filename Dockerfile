@@ -38,8 +38,10 @@ COPY package.json LICENSE ./
 COPY proto ./proto
 COPY bin ./bin
 # The command is on the PATH for `docker exec` and `kubectl exec`. The data folder belongs to the user below, and
-# a new named volume takes over its owner and mode; everything else stays root's, so the daemon cannot change it.
-RUN ln -s /app/bin/telemetry-sink.js /usr/local/bin/telemetry-sink \
+# a new named volume takes over its owner and mode; everything else stays root's, so the daemon cannot change it, and
+# readable, whatever the umask of the checkout was.
+RUN chmod -R a+rX bin proto package.json LICENSE \
+ && ln -s /app/bin/telemetry-sink.js /usr/local/bin/telemetry-sink \
  && mkdir -p /app/data \
  && chown 10001:10001 /app/data \
  && chmod 0750 /app/data

@@ -38,7 +38,13 @@ export const SWITCHES: ReadonlyMap<string, Values> = new Map<string, Values>([
   ['emptyDir with a limit', { persistence: { enabled: false, emptyDirSizeLimit: '10Gi' } }],
   [
     'a storage class',
-    { persistence: { storageClassName: 'fast', annotations: { 'backup.example/keep': 'yes' }, whenDeleted: 'Delete' } },
+    {
+      persistence: {
+        storageClassName: 'fast',
+        annotations: { 'backup.example/keep': 'yes' },
+        whenDeleted: 'Delete',
+      },
+    },
   ],
   ['no dynamic provisioning', { persistence: { storageClassName: '' } }],
   ['no resources', { resources: { requests: null, limits: null } }],
@@ -75,7 +81,10 @@ export const SWITCHES: ReadonlyMap<string, Values> = new Map<string, Values>([
       affinity: {
         podAntiAffinity: {
           requiredDuringSchedulingIgnoredDuringExecution: [
-            { topologyKey: 'kubernetes.io/hostname', labelSelector: { matchLabels: { app: 'telemetry-sink' } } },
+            {
+              topologyKey: 'kubernetes.io/hostname',
+              labelSelector: { matchLabels: { app: 'telemetry-sink' } },
+            },
           ],
         },
       },

@@ -72,7 +72,10 @@ function names({ manifests, namespace }: Rendering): Check {
       const where = `${manifest.kind} ${name}`;
       that(!seen.has(where), `${where} is rendered once`);
       seen.add(where);
-      that(/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name) && name.length <= 63, `${where}: the name is a DNS label`);
+      that(
+        /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name) && name.length <= 63,
+        `${where}: the name is a DNS label`,
+      );
       that(manifest.metadata.namespace === namespace, `${where}: namespace is the release's`);
       const isTest = manifest.metadata.annotations?.['helm.sh/hook'] === 'test';
       that(isTest || labels.app === 'telemetry-sink', `${where}: app=telemetry-sink`);
@@ -96,7 +99,10 @@ function selectors(rendering: Rendering, set: Manifest): Check {
   return (that) => {
     const podLabels = set.spec.template.metadata.labels as Labels;
     const selects = (selector: Labels, what: string) =>
-      that(Object.keys(selector ?? {}).length > 0 && isWithin(selector, podLabels), `${what} selects the pods`);
+      that(
+        Object.keys(selector ?? {}).length > 0 && isWithin(selector, podLabels),
+        `${what} selects the pods`,
+      );
     selects(set.spec.selector.matchLabels, 'the StatefulSet');
     for (const manifest of rendering.manifests) {
       const { kind } = manifest;
@@ -181,7 +187,10 @@ function stop(set: Manifest): Check {
     const timeoutMs = value('DRAIN_TIMEOUT');
     const graceMs = set.spec.template.spec.terminationGracePeriodSeconds * 1000;
     that(delayMs !== undefined && timeoutMs !== undefined, 'DRAIN_DELAY and DRAIN_TIMEOUT are durations');
-    that(graceMs === delayMs! + timeoutMs! + 10_000, `the grace period is the drain's and 10s, not ${graceMs}ms`);
+    that(
+      graceMs === delayMs! + timeoutMs! + 10_000,
+      `the grace period is the drain's and 10s, not ${graceMs}ms`,
+    );
   };
 }
 

@@ -6,7 +6,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CASES, REFUSED } from './chart-cases.ts';
 import { type Rendering, violations } from './chart-invariants.ts';
-import { CHART, DEPLOYMENT_VALUES, helm, parseYaml, type RenderCase, render, splitDocuments } from './chart-render.ts';
+import {
+  CHART,
+  DEPLOYMENT_VALUES,
+  helm,
+  parseYaml,
+  type RenderCase,
+  render,
+  splitDocuments,
+} from './chart-render.ts';
 
 /** What is wrong with the chart, one line each; empty when nothing is. */
 export function checkChart(writeTo?: string): readonly string[] {
@@ -64,7 +72,9 @@ function checkRefusals(): readonly string[] {
     const result = render({ name: 'refused', values });
     const shown = JSON.stringify(values);
     if (result.ok) return [`${shown} is not refused`];
-    return message.test(result.stderr) ? [] : [`${shown} is refused, but not for ${message}: ${result.stderr}`];
+    return message.test(result.stderr)
+      ? []
+      : [`${shown} is refused, but not for ${message}: ${result.stderr}`];
   });
 }
 

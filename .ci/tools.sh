@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the checks need and this machine lacks. Everything from source goes to the cache folder given as $1;
+# its bin/ must be on the PATH. Versions are pinned.
+set -euo pipefail
+
+cache=$1
+mkdir -p "$cache/bin"
+
+# program:package
+wanted=(
+  curl:curl
+  ip:iproute2
+  nghttp:nghttp2-client
+  nsenter:util-linux
+  setpriv:util-linux
+  shellcheck:shellcheck
+  systemd-analyze:systemd
+  unshare:util-linux
+)
+packages=()
+for pair in "${wanted[@]}"; do
+  command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}")
+done
+if ((${#packages[@]} > 0)); then
+  echo "apt: ${packages[*]}"
+  as_root=()
+  [[ $(id -u) == 0 ]] || as_root=(sudo -n)
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${packages[@]}" \
+    >/dev/null
+fi
+
+go_program() {
+  local program=$1 module=$2
+  command -v "$program" >/dev/null && return
+  echo "go install $module"
+  GOBIN="$cache/bin" go install "$module"
+}
+go_program helm helm.sh/helm/v3/cmd/helm@v3.22.0
+go_program grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+
+echo "helm      $(helm version --short)"
+echo "grpcurl   $(grpcurl --version 2>&1)"
+echo "nghttp    $(nghttp --version)"
+echo "go        $(go version)"
+echo "node      $(node --version), before npm ci"
+echo "npm       $(npm --version 2>/dev/null)"

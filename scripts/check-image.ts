@@ -1,0 +1,135 @@
+/**
+ * The Dockerfile without a container engine: builds every stage, looks at what ended up in the image, then runs it
+ * read-only, unprivileged and without network: healthy, takes readings, lets its folder be copied with tar, stops
+ * with everything written. Needs Linux and root; says so and ends with 1 otherwise.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Container, canRunRooms, type Image, Rooms } from './image-rooms.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const READINGS = 20_000;
+const faults: string[] = [];
+
+function that(holds: boolean, sentence: string): void {
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${sentence}`);
+  if (!holds) faults.push(sentence);
+}
+
+if (!canRunRooms()) {
+  console.error('check-image needs Linux, root, overlayfs, unshare, nsenter, setpriv and ip');
+  process.exit(1);
+}
+const rooms = new Rooms(ROOT, process.execPath, console.log);
+let container: Container | undefined;
+try {
+  const image = rooms.build(readFileSync(join(ROOT, 'Dockerfile'), 'utf8'));
+  checkContents(image);
+  container = rooms.start(image);
+  await checkRun(image, container);
+} catch (error) {
+  faults.push(String(error));
+  console.error(error);
+  if (container !== undefined) console.error(container.output.join(''));
+} finally {
+  container?.kill();
+  await container?.ended;
+  rooms.dispose();
+}
+console.log(`image: ${faults.length} faults`);
+process.exitCode = faults.length === 0 ? 0 : 1;
+
+function checkContents(image: Image): void {
+  const app = join(rooms.filesOf(image), 'app');
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean; optional?: boolean; devOptional?: boolean }>;
+  };
+  const installed = ([path]: [string, unknown]) => existsSync(join(app, path));
+  const listed = Object.entries(packages).filter(([path]) => path !== '');
+  const dev = listed.filter(([, { dev }]) => dev === true).filter(installed);
+  that(dev.length === 0, `no development package is in the image (${dev.map(([path]) => path)})`);
+  const needed = listed.filter(([, entry]) => !entry.dev && !entry.optional && !entry.devOptional);
+  that(needed.every(installed), `all ${needed.length} packages that the daemon needs are`);
+  that(existsSync(join(app, 'dist/main.js')), 'dist is built');
+  const sources = readdirSync(app, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts') && !file.startsWith('node_modules'),
+  );
+  that(sources.length === 0, `no sources, tests or scripts are (${sources})`);
+  const hidden = readdirSync(app).filter((entry) => entry.startsWith('.'));
+  that(hidden.length === 0, `no .env, .git or other hidden file is (${hidden})`);
+  that(image.entrypoint[0] === 'node' && image.command[0] === 'serve', 'node is process 1 and runs serve');
+  const size = spawnSync('du', ['-sm', app], { encoding: 'utf8' }).stdout.split('\t')[0];
+  console.log(`     /app takes ${size} MiB`);
+}
+
+async function checkRun(image: Image, container: Container): Promise<void> {
+  const healthy = await becomesHealthy(image, container);
+  that(healthy, `HEALTHCHECK passes: ${image.healthcheck.join(' ')}`);
+  if (!healthy) throw new Error('not healthy');
+  const status = container.status();
+  that(
+    status
+      .get('Uid')!
+      .split('\t')
+      .every((uid) => uid === image.user.split(':')[0]),
+    `uid is ${image.user}`,
+  );
+  that(/^0+$/.test(status.get('CapEff')! + status.get('CapBnd')!), 'it has no capabilities and can get none');
+  const writable = container.exec([
+    'find',
+    '/',
+    '-xdev',
+    '-writable',
+    '-not',
+    '-type',
+    'l',
+    '-not',
+    '-path',
+    '/proc/*',
+  ]);
+  that(
+    writable.stdout.trim() === '',
+    `nothing of the root file system can be written (${writable.stdout.trim()})`,
+  );
+  const touch = container.exec(['sh', '-c', 'touch /tmp/a && touch /app/data/a && rm /tmp/a /app/data/a']);
+  that(touch.status === 0, `/tmp and /app/data can be ${touch.stderr}`);
+  that(container.exec(['telemetry-sink', '--help']).status === 0, 'telemetry-sink is on the PATH');
+
+  const lines = Array.from(
+    { length: READINGS },
+    (_, index) => `{"sensor_name":"boiler-1","sensor_value":${index}}\n`,
+  );
+  const send = container.exec(['telemetry-sink', 'send', '--stdin'], lines.join(''));
+  that(send.status === 0, `${READINGS} readings are taken: ${send.stderr.trim().split('\n').at(-1)}`);
+  // Acknowledged means written, so that they are all in the files now.
+  that(countLines(container) === READINGS, `${countLines(container)} lines are in the files`);
+  for (const folder of ['/app/data', '/app']) {
+    const tar = container.exec(['sh', '-c', `tar cf - ${folder} | tar tf - | grep -c jsonl`]);
+    that(Number(tar.stdout) > 0, `tar reads ${folder}, as kubectl cp does`);
+  }
+  container.signal(image.stopSignal);
+  const { code, signal } = await container.ended;
+  that(code === 0, `${image.stopSignal} to process 1: ends with ${code ?? signal}`);
+  that(countLines(container) === READINGS, 'nothing was lost or doubled by the stop');
+  const last = container.output.join('').trim().split('\n').at(-1)!;
+  that(/\(difference 0\).*\(difference 0\)/.test(last), `the last log line is the balance: ${last.slice(0, 200)}`);
+}
+
+async function becomesHealthy(image: Image, container: Container): Promise<boolean> {
+  for (let attempt = 0; attempt < 60; attempt++) {
+    if (container.exec(image.healthcheck).status === 0) return true;
+    await delay(250);
+  }
+  return false;
+}
+
+function countLines(container: Container): number {
+  let lines = 0;
+  for (const file of readdirSync(container.volume)) {
+    if (!file.endsWith('.jsonl')) continue;
+    for (const byte of readFileSync(join(container.volume, file))) if (byte === 0x0a) lines += 1;
+  }
+  return lines;
+}
