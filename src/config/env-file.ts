@@ -31,7 +31,8 @@ export function parseEnvFile(path: string, content: string): EnvFile {
 export function readEnvFile(path: string, mustExist: boolean): EnvFile | undefined {
   let content: string;
   try {
-    content = readFileSync(path, 'utf8');
+    // Editors on Windows put a mark before the first name.
+    content = readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
     if (!mustExist && systemErrorCode(error) === 'ENOENT') return undefined;
     throw new SinkError('CONFIG_INVALID', `cannot read --env-file ${path}: ${errorMessage(error)}`);
