@@ -126,31 +126,34 @@ async function beginCopy(
 
 /** Links every closed segment and writes the manifest that names them. */
 async function linkAll(folder: string, target: string): Promise<ManifestRecord[]> {
-  const linked = new Map<number, ManifestRecord>();
+  const taken = new Map<number, ManifestRecord>();
   // A file that is gone when we come to link it was compressed or deleted meanwhile: the manifest, whose
-  // record is written first, says which. A segment can change twice at most, so this ends.
+  // record is written first, says which. The first look decides which segments belong to the copy, and
+  // each of those can change twice at most, so this ends.
+  let highest: number | undefined;
   for (let attempt = 0; ; attempt++) {
-    const manifest = await loadManifest(folder);
+    const records = [...((await loadManifest(folder))?.records.values() ?? [])];
+    highest ??= records.at(-1)?.segment ?? 0;
     let missing: ManifestRecord | undefined;
-    for (const record of manifest?.records.values() ?? []) {
-      // What is linked stays linked: deleted or compressed since, it is still whole and true.
-      if (linked.has(record.segment) || record.state === 'deleted') continue;
-      if (await linkSegment(folder, target, record)) linked.set(record.segment, record);
-      else missing ??= record;
+    for (const record of records) {
+      if (record.segment > highest) break;
+      // What is linked stays linked: compressed or deleted since, it is still whole and true.
+      if (taken.get(record.segment)?.state === 'closed') continue;
+      if (record.state === 'deleted' || (await linkSegment(folder, target, record))) {
+        taken.set(record.segment, record);
+      } else {
+        missing ??= record;
+      }
     }
-    if (missing === undefined) {
-      const deleted = [...(manifest?.records.values() ?? [])].filter(
-        (record) => record.state === 'deleted' && !linked.has(record.segment),
-      );
-      const records = [...linked.values(), ...deleted].sort((a, b) => a.segment - b.segment);
-      const content = records.map(encodeManifestRecord).join('');
-      await writeFile(join(target, JOURNAL_FOLDER, MANIFEST_FILE), content);
-      return [...linked.values()].sort((a, b) => a.segment - b.segment);
-    }
+    if (missing === undefined) break;
     if (attempt === ATTEMPTS) {
       throw new SinkError('JOURNAL_UNREADABLE', `${missing.file} is in the manifest but not in ${folder}`);
     }
   }
+  const records = [...taken.values()].sort((a, b) => a.segment - b.segment);
+  const content = records.map(encodeManifestRecord).join('');
+  await writeFile(join(target, JOURNAL_FOLDER, MANIFEST_FILE), content);
+  return records.filter((record) => record.state === 'closed');
 }
 
 /** False when the segment's file is not there (any more). */

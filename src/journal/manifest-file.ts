@@ -107,10 +107,8 @@ export class ManifestFile {
   /** Somebody removed or replaced the file (or its folder): appending to the old one would go nowhere. */
   async #isReplaced(): Promise<boolean> {
     const named = await this.#fileSystem.stat(this.#path);
-    if (named === undefined) {
-      await this.#fileSystem.makeFolder(this.#journalFolder, true);
-      return true;
-    }
+    // A missing folder is not made anew here (its volume may be away): the rewrite fails until it is back.
+    if (named === undefined) return true;
     const ours = await this.#fileSystem.status(this.#fd);
     return named.inode !== ours.inode || named.device !== ours.device;
   }
