@@ -15,6 +15,7 @@ function el(tag, className, content) {
   if (content !== undefined) node.textContent = content;
   return node;
 }
+const exact = (n) => n.toLocaleString('en');
 function count(n) {
   if (n < 10000) return n.toLocaleString('en', { maximumFractionDigits: n < 10 ? 1 : 0 });
   return Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(n);
@@ -64,11 +65,11 @@ function book(id, total, parts, difference) {
       stack.append(part);
     }
     if (n > 0 || ['ok', 'written', 'in flight'].includes(name)) {
-      const item = el('span'); item.append(el('i', className), name + ' ', el('b', '', count(n))); item.title = String(n);
+      const item = el('span'); item.append(el('i', className), name + ' ', el('b', '', exact(n)));
       legend.append(item);
     }
   }
-  text(id + '-total', count(total));
+  text(id + '-total', exact(total));
   const verdict = $(id + '-verdict');
   verdict.textContent = difference === 0 ? 'balanced' : 'difference ' + difference;
   verdict.className = difference === 0 ? 'pill good' : 'pill bad';

@@ -38,7 +38,8 @@ i.good { background: var(--good); } i.warn { background: var(--warn); } i.bad, .
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .85rem; color: var(--dim); }
 .legend b { color: var(--ink); } .legend i { display: inline-block; width: .65rem; height: .65rem; border-radius: 2px; margin-right: .35rem; }
 .books { display: grid; gap: .9rem; }
-.thread { display: grid; grid-template-columns: 6rem minmax(4rem, 1fr) minmax(0, 2fr); gap: .8rem; align-items: center; }
+.thread { display: grid; grid-template-columns: 6rem minmax(4rem, 1fr) minmax(0, 2fr); gap: 0 .8rem; align-items: center; margin-top: .3rem; }
+@media (max-width: 40rem) { .thread { grid-template-columns: 5rem 1fr; } .thread > :last-child { grid-column: 1 / -1; } }
 summary { cursor: pointer; font-weight: 600; font-size: .95rem; }
 table { border-collapse: collapse; margin-top: .6rem; font-size: .85rem; width: 100%; }
 th { text-align: left; font-weight: 500; color: var(--dim); padding: .1rem 1rem .1rem 0; white-space: nowrap; } td { width: 100%; overflow-wrap: anywhere; }

@@ -17,18 +17,27 @@ export interface EventLoopReport {
 const RESOLUTION_MS = 10;
 export const EVENT_LOOP_WINDOW_MS = 5000;
 
+/**
+ * Invariant: no delay goes unreported, however it falls on the window's edge. A histogram that is reset
+ * forgets the interval under way, so two of them are read and reset in turn: each report covers the last
+ * two windows, and what one forgets the other has.
+ */
 export class EventLoopMonitor {
-  readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #histograms = [0, 1].map(() => monitorEventLoopDelay({ resolution: RESOLUTION_MS }));
+  #turn = 0;
   #utilization: EventLoopUtilization = performance.eventLoopUtilization();
   #timer: Timer | undefined;
 
   /** Calls `onReport` at the end of every window until `stop`. */
   start(clock: Clock, onReport: (report: EventLoopReport) => void, windowMs = EVENT_LOOP_WINDOW_MS): void {
-    this.#histogram.enable();
+    for (const histogram of this.#histograms) histogram.enable();
     const arm = (): void => {
       this.#timer = clock.setTimer(windowMs, () => {
         arm();
-        onReport(this.#take());
+        // After a long block our timer may come before the sampling timers; an immediate comes after both.
+        setImmediate(() => {
+          if (this.#timer !== undefined) onReport(this.#take());
+        });
       });
     };
     arm();
@@ -37,11 +46,12 @@ export class EventLoopMonitor {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#histogram.disable();
+    for (const histogram of this.#histograms) histogram.disable();
   }
 
   #take(): EventLoopReport {
-    const histogram = this.#histogram;
+    const histogram = this.#histograms[this.#turn]!;
+    this.#turn = 1 - this.#turn;
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.#utilization);
     this.#utilization = now;

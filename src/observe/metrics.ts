@@ -182,7 +182,7 @@ export function defineMetrics(registry: Registry) {
     ),
     eventLoopDelaySeconds: gauge(
       'telemetry_sink_event_loop_delay_seconds',
-      'How late the event loop was in the last window of 5s',
+      'How late the event loop was in the last 10s',
       ['thread', 'quantile'],
     ),
     eventLoopDelayMaxSeconds: gauge(

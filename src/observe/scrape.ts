@@ -3,7 +3,7 @@
  * nothing touches the disk (except /proc, which is memory).
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Counter } from 'prom-client';
+import type { Counter, Gauge } from 'prom-client';
 import type { DaemonState } from './daemon-state.ts';
 import type { LedgerSnapshot } from './ledger.ts';
 import type { MetricSet } from './metrics.ts';
@@ -23,6 +23,12 @@ function setTotals<L extends string>(
   for (const [value, total] of Object.entries(totals)) {
     counter.inc({ [label]: value } as Record<L, string>, total);
   }
+}
+
+/** Not measured is not 0 (an alert on little space would fire at every start): then there is no sample. */
+function setIfKnown(gauge: Gauge, value: number | undefined): void {
+  if (value === undefined) gauge.remove();
+  else gauge.set(value);
 }
 
 export function copyState(set: MetricSet, state: DaemonState): void {
@@ -81,8 +87,7 @@ function copyJournal(set: MetricSet, state: DaemonState): void {
   set.journalOpenSegmentBytes.set(journal.openSegment?.bytes ?? 0);
   set.archiveBacklog.set(journal.archiveBacklog);
   set.journalDiskBytes.set(journal.diskBytes);
-  // Not yet measured is not 0: an alert on little space would fire at every start.
-  set.journalFreeBytes.set(journal.freeBytes ?? Number.NaN);
+  setIfKnown(set.journalFreeBytes, journal.freeBytes);
   set.journalLowSpace.set(journal.isLowOnSpace ? 1 : 0);
 }
 
@@ -110,24 +115,24 @@ function copyProcess(set: MetricSet): void {
   set.heapTotal.set(memory.heapTotal);
   set.externalMemory.set(memory.external);
   set.startTime.set(startedAtSeconds);
-  set.maxFileDescriptors.set(maxFileDescriptors);
-  set.openFileDescriptors.set(countFileDescriptors());
+  setIfKnown(set.maxFileDescriptors, maxFileDescriptors);
+  setIfKnown(set.openFileDescriptors, countFileDescriptors());
 }
 
-/** NaN where /proc is missing. Read synchronously: the thread pool may be stuck behind a hanging disk. */
-function countFileDescriptors(): number {
+/** Undefined where /proc is missing. Read synchronously: the thread pool may be stuck behind a hanging disk. */
+function countFileDescriptors(): number | undefined {
   try {
     return readdirSync('/proc/self/fd').length - 1; // the folder being read is one of them
   } catch {
-    return Number.NaN;
+    return undefined;
   }
 }
 
-function readMaxFileDescriptors(): number {
+function readMaxFileDescriptors(): number | undefined {
   try {
     const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return limit === null ? Number.NaN : Number(limit[1]);
+    return limit === null ? undefined : Number(limit[1]);
   } catch {
-    return Number.NaN;
+    return undefined;
   }
 }
