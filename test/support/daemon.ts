@@ -33,7 +33,7 @@ export class DaemonProcess {
       // A folder without an .env file, so that a developer's own does not change what is tested.
       cwd: tmpdir(),
       env: {
-        PATH: process.env['PATH'],
+        PATH: process.env.PATH,
         FILE_PATH: folder,
         GRPC_SERVER_SOCKET: 'localhost:0',
         ADMIN_SOCKET: 'localhost:0',

@@ -1,0 +1,74 @@
+/**
+ * Holds what `send` was acknowledged (--acknowledged-log) against what lies in the journal: the proof
+ * behind every "nothing is lost" test.
+ */
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { allLines } from '../../src/journal/reader.ts';
+import { linesOf } from '../../src/journal/segment-stream.ts';
+
+export interface JournalCount {
+  readonly lines: number;
+  /** By sensor: how often reading n was found, at index n. */
+  readonly found: ReadonlyMap<string, Uint8Array>;
+  /** Lines whose created_at does not name the reading that sensor_value does. */
+  readonly inconsistent: number;
+}
+
+/** Reads a whole journal of whole-number readings of the simulated fleet. */
+export async function countJournal(folder: string, readingsPerSensor: number): Promise<JournalCount> {
+  const found = new Map<string, Uint8Array>();
+  let lines = 0;
+  let inconsistent = 0;
+  for await (const chunk of allLines(folder)) {
+    for (const line of linesOf(chunk)) {
+      const { sensor_name, sensor_value, created_at } = JSON.parse(line.toString()) as {
+        sensor_name: string;
+        sensor_value: number;
+        created_at: string;
+      };
+      lines++;
+      let counts = found.get(sensor_name);
+      if (counts === undefined) {
+        counts = new Uint8Array(readingsPerSensor + 1);
+        found.set(sensor_name, counts);
+      }
+      counts[sensor_value]!++;
+      if (Number(created_at.slice(23, 29)) !== sensor_value % 1_000_000) inconsistent++;
+    }
+  }
+  return { lines, found, inconsistent };
+}
+
+export interface Acknowledged {
+  readonly requests: number;
+  readonly readings: number;
+  /** Acknowledged and not in the journal; must be none. */
+  readonly missing: readonly string[];
+  /** In the journal more often than once although no attempt ended unclear. */
+  readonly repeated: readonly string[];
+}
+
+export async function checkAcknowledged(path: string, journal: JournalCount): Promise<Acknowledged> {
+  const missing: string[] = [];
+  const repeated: string[] = [];
+  let requests = 0;
+  let readings = 0;
+  for await (const line of createInterface({ input: createReadStream(path) })) {
+    const { sensor_name, first, count, maybe_twice } = JSON.parse(line) as {
+      sensor_name: string;
+      first: number;
+      count: number;
+      maybe_twice: boolean;
+    };
+    requests++;
+    readings += count;
+    const counts = journal.found.get(sensor_name);
+    for (let number = first; number < first + count; number++) {
+      const times = counts?.[number] ?? 0;
+      if (times === 0) missing.push(`${sensor_name} ${number}`);
+      if (times > 1 && !maybe_twice) repeated.push(`${sensor_name} ${number}`);
+    }
+  }
+  return { requests, readings, missing, repeated };
+}
