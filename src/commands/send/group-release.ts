@@ -25,6 +25,8 @@ export class GroupRelease {
   readonly #tasks: GroupReleaseTasks;
   #running = true;
   #wake: (() => void) | undefined;
+  /** A wake between two jobs must not be slept over. */
+  #isWoken = false;
 
   constructor(clock: Clock, tasks: GroupReleaseTasks) {
     this.#clock = clock;
@@ -33,18 +35,27 @@ export class GroupRelease {
 
   /** Runs until stop(). */
   async run(): Promise<void> {
+    let nextMs: number | undefined = this.#clock.monotonicMs();
     while (this.#running) {
-      const nextMs = await this.#limiter.schedule(async () =>
-        this.#running ? this.#tasks.releaseDue() : undefined,
-      );
-      if (!this.#running) break;
-      const waitMs = nextMs === undefined ? Number.POSITIVE_INFINITY : nextMs - this.#clock.monotonicMs();
-      if (waitMs > 0) await this.#sleep(waitMs);
+      const slotMs: number | undefined = nextMs;
+      nextMs = await this.#limiter.schedule(() => this.#slot(slotMs));
     }
+  }
+
+  /**
+   * One job. It waits for its slot inside the job: bottleneck takes a millisecond or two to start one, and
+   * so they pass before the slot begins instead of making every request late.
+   */
+  async #slot(startMs: number | undefined): Promise<number | undefined> {
+    const waitMs = startMs === undefined ? LONGEST_SLEEP_MS : startMs - this.#clock.monotonicMs();
+    if (waitMs > 0 && this.#running && !this.#isWoken) await this.#sleep(waitMs);
+    this.#isWoken = false;
+    return this.#running ? this.#tasks.releaseDue() : undefined;
   }
 
   /** Looks at the schedule again in the next slot. */
   wake(): void {
+    this.#isWoken = true;
     this.#wake?.();
   }
 
@@ -55,12 +66,10 @@ export class GroupRelease {
 
   #sleep(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = Number.isFinite(waitMs)
-        ? this.#clock.setTimer(Math.min(waitMs, LONGEST_SLEEP_MS), () => this.#wake?.())
-        : undefined;
+      const timer = this.#clock.setTimer(Math.min(waitMs, LONGEST_SLEEP_MS), () => this.#wake?.());
       this.#wake = () => {
         this.#wake = undefined;
-        timer?.cancel();
+        timer.cancel();
         resolve();
       };
     });
