@@ -7,6 +7,7 @@
  *
  * The packages assume friendly clients; two bounds keep the others from filling memory.
  */
+import { constants } from 'node:http2';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
 import { GRPC_STATUS } from '../status.ts';
@@ -64,11 +65,20 @@ export class SideCall {
     });
   }
 
+  /** By status; a client that does not read its answers is not owed one more. */
   end(code: number, message: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    const { stream } = this.#base;
+    if (this.#answersWaiting > 1) {
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      stream.destroy();
+      return;
+    }
+    const { headersSent } = stream;
     this.#base.sendStatus({ code, details: message });
-    // Half a second stream side left open would keep the connection from closing.
-    this.#base.stream.close();
+    // Tells the client to stop sending. Not after headers: there the status still waits to be written and a
+    // reset would drop it; the client ends its side when it has read it, or the connection is cut at the stop.
+    if (!headersSent) stream.close(constants.NGHTTP2_NO_ERROR);
   }
 }
