@@ -7,7 +7,7 @@
  * 3. After `close` resolves no connection is left.
  *
  *   listening ──close()──▶ closing: idle connections end, responses say `connection: close`
- *                             └── all ended, or CLOSE_GRACE_MS over and the rest destroyed ──▶ closed
+ *                             └── all ended, or closeGraceMs over and the rest destroyed ──▶ closed
  */
 import {
   createServer,
@@ -17,6 +17,7 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Socket } from 'node:net';
+import { KiB } from '../base/byte-size.ts';
 import { formatListenAddress, type ListenAddress } from '../base/listen-address.ts';
 import { listenAll } from './listen.ts';
 import { guardApi } from './request-guard.ts';
@@ -27,18 +28,34 @@ import { pageRoute } from './routes/page.ts';
 import { statusRoute } from './routes/status.ts';
 import type { MetricsSource, StatusSource } from './status-source.ts';
 
-/** Per address. A scraper, a few probes and a few open pages use a dozen. */
-const MAX_CONNECTIONS = 64;
-const MAX_HEADER_BYTES = 8 * 1024;
-/** A request of ours is a few hundred bytes; whoever needs longer is stuck or hostile. */
-const HEADERS_TIMEOUT_MS = 5000;
-const REQUEST_TIMEOUT_MS = 10_000;
-/** Longer than the page's poll, so that a page keeps its connection. */
-const KEEP_ALIVE_TIMEOUT_MS = 5000;
-/** No byte moved either way for so long: a client that does not read its response. */
-const STALLED_TIMEOUT_MS = 30_000;
-const CHECK_INTERVAL_MS = 1000;
-const CLOSE_GRACE_MS = 1000;
+/** What clients can take up, per address that is listened on. */
+export interface AdminLimits {
+  /** A scraper, a few probes and a few open pages use a dozen. */
+  readonly maxConnections: number;
+  readonly maxHeaderBytes: number;
+  /** A request of ours is a few hundred bytes; whoever needs longer is stuck or hostile. */
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** Longer than the page's poll, so that a page keeps its connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** No byte moved either way for so long: a client that does not read its response. */
+  readonly stalledTimeoutMs: number;
+  /** How often the timeouts above are looked at. */
+  readonly checkIntervalMs: number;
+  /** What a connection gets to end by itself when the server closes. */
+  readonly closeGraceMs: number;
+}
+
+export const ADMIN_LIMITS: AdminLimits = {
+  maxConnections: 64,
+  maxHeaderBytes: 8 * KiB,
+  headersTimeoutMs: 5000,
+  requestTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 5000,
+  stalledTimeoutMs: 30_000,
+  checkIntervalMs: 1000,
+  closeGraceMs: 1000,
+};
 
 const ALLOWED_METHODS = 'GET, HEAD';
 
@@ -59,7 +76,11 @@ export interface AdminServer {
 }
 
 /** Throws SinkError ADDRESS_IN_USE or ADDRESS_UNAVAILABLE. */
-export async function openAdminServer(address: ListenAddress, deps: AdminServerDeps): Promise<AdminServer> {
+export async function openAdminServer(
+  address: ListenAddress,
+  deps: AdminServerDeps,
+  limits: AdminLimits = ADMIN_LIMITS,
+): Promise<AdminServer> {
   let addresses: readonly string[] = [];
   let isClosing = false;
   const routes = new Map<string, Route>();
@@ -116,7 +137,7 @@ export async function openAdminServer(address: ListenAddress, deps: AdminServerD
     send(response, answered, { isHead: request.method === 'HEAD', isLast: isClosing || hasBody });
   }
 
-  const bound = await listenAll(address, () => createAdminServer(handle));
+  const bound = await listenAll(address, () => createAdminServer(handle, limits));
   addresses = bound.servers.map((server) => dialAddress(server, address));
   return {
     port: bound.port,
@@ -124,26 +145,27 @@ export async function openAdminServer(address: ListenAddress, deps: AdminServerD
     missing: bound.missing,
     close: async () => {
       isClosing = true;
-      await Promise.all(bound.servers.map(closeServer));
+      await Promise.all(bound.servers.map((server) => closeServer(server, limits.closeGraceMs)));
     },
   };
 }
 
 function createAdminServer(
   handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+  limits: AdminLimits,
 ): Server {
   const server = createServer(
     {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: limits.checkIntervalMs,
     },
     (request, response) => void handle(request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(STALLED_TIMEOUT_MS);
+  server.maxConnections = limits.maxConnections;
+  server.setTimeout(limits.stalledTimeoutMs);
   server.on('clientError', refuseUnparsed);
   // `expect:` and upgrades are never needed here; they get the answer of an ordinary request.
   server.on('checkExpectation', (request, response) => void handle(request, response));
@@ -176,7 +198,7 @@ function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
   }
   const { status, body, contentType } =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? errorResponse(431, 'HEADERS_TOO_LARGE', `the headers exceed ${MAX_HEADER_BYTES} bytes`)
+      ? errorResponse(431, 'HEADERS_TOO_LARGE', `the headers are too large`)
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? errorResponse(408, 'REQUEST_TIMEOUT', 'the request did not arrive in time')
         : errorResponse(400, 'BAD_REQUEST', 'not an HTTP/1.1 request');
@@ -194,9 +216,9 @@ function dialAddress(server: Server, configured: ListenAddress): string {
   return formatListenAddress(isWildcard && configured.host === '' ? 'localhost' : bound.address, bound.port);
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    const grace = setTimeout(() => server.closeAllConnections(), graceMs);
     server.close(() => {
       clearTimeout(grace);
       resolve();

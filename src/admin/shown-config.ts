@@ -1,5 +1,5 @@
 /** The configuration as it may be shown: by variable name, values as people write them, secrets hidden. */
-import { formatByteSize } from '../base/byte-size.ts';
+import { formatByteSize, parseByteSize } from '../base/byte-size.ts';
 import { formatDurationMs } from '../base/duration.ts';
 import { formatListenAddress, type ListenAddress } from '../base/listen-address.ts';
 import type { AnyOptionGroup, Option } from '../base/option.ts';
@@ -42,5 +42,5 @@ function shownValue(option: Option, value: unknown): string {
 /** A rounded size would be read as the configured one. */
 function exactByteSize(bytes: number): string {
   const text = formatByteSize(bytes);
-  return /\./.test(text) ? `${bytes}B` : text;
+  return parseByteSize(text) === bytes ? text : `${bytes}B`;
 }

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SinkError } from '../../src/base/errors.ts';
 import { type ObserveConfig, observeOptions } from '../../src/observe/config.ts';
@@ -66,22 +66,25 @@ test('in a pipe: one JSON object per line, level by name, ISO time', async () =>
   assert.deepEqual(Object.keys(first), ['level', 'time', 'index', 'msg']);
 });
 
-for (const end of ['exit', 'throw', 'kill', 'close']) {
-  test(`no line is lost in a pipe: ${end}`, async () => {
-    const { stdout } = await run({}, end).ended;
-    assert.equal(JSON.parse(stdout.trimEnd().split('\n').at(-1)!).index, 100);
-    assert.equal(stdout.trimEnd().split('\n').length, 100);
-  });
-  test(`no line is lost in a file: ${end}`, async () => {
-    const logFile = join(folder, end, 'sink.log');
-    await run({ logFile }, end).ended;
-    const written = readFileSync(join(folder, end, 'sink.1.log'), 'utf8')
-      .trimEnd()
-      .split('\n');
-    assert.equal(written.length, 100);
-    assert.equal(JSON.parse(written.at(-1)!).index, 100);
-  });
-}
+// Side by side: each waits for a process to start.
+describe('the last line before the end', { concurrency: true }, () => {
+  for (const end of ['exit', 'throw', 'kill', 'close']) {
+    test(`no line is lost in a pipe: ${end}`, async () => {
+      const { stdout } = await run({}, end).ended;
+      assert.equal(JSON.parse(stdout.trimEnd().split('\n').at(-1)!).index, 100);
+      assert.equal(stdout.trimEnd().split('\n').length, 100);
+    });
+    test(`no line is lost in a file: ${end}`, async () => {
+      const logFile = join(folder, end, 'sink.log');
+      await run({ logFile }, end).ended;
+      const written = readFileSync(join(folder, end, 'sink.1.log'), 'utf8')
+        .trimEnd()
+        .split('\n');
+      assert.equal(written.length, 100);
+      assert.equal(JSON.parse(written.at(-1)!).index, 100);
+    });
+  }
+});
 
 test('a reader that goes away does not end the process', async () => {
   const { started, ended } = run({}, 'exit', 20_000);
