@@ -17,6 +17,13 @@ test('a long text is cut, says so, and stays well-formed', () => {
   assert.ok(shownText('ab📈', 3).isWellFormed());
 });
 
+/** Half of it from the range where the control characters are; lone surrogates too. */
+const anyText = fc
+  .array(fc.oneof(fc.integer({ min: 0, max: 0xff }), fc.integer({ min: 0, max: 0x10ffff })), {
+    maxLength: 80,
+  })
+  .map((points) => String.fromCodePoint(...points));
+
 test('any text ends up on one line of bounded length', () => {
   fc.assert(
     fc.property(
