@@ -2,9 +2,11 @@
  * What must hold of every rendering of the chart, whatever the values. Each check is one sentence; a violated one
  * is returned, not thrown, so that one run shows them all.
  */
-import { parseByteSize } from '../src/base/byte-size.ts';
+import { MiB, parseByteSize } from '../src/base/byte-size.ts';
 import { parseDurationMs } from '../src/base/duration.ts';
 import { isLoopback, parseListenAddress } from '../src/base/listen-address.ts';
+import { grpcOptions } from '../src/grpc/config.ts';
+import { pipelineOptions } from '../src/pipeline/config.ts';
 import { duplicateKeys, type Manifest } from './chart-render.ts';
 
 export interface Rendering {
@@ -234,16 +236,37 @@ function volumes(set: Manifest): Check {
   };
 }
 
+/** Node itself, its threads and the batches under way. */
+const PROCESS_BYTES = 384 * MiB;
+
 function resources(rendering: Rendering, set: Manifest): Check {
   return (that) => {
-    const { requests, limits } = container(set).resources;
-    const bytes = (quantity: unknown) => parseByteSize(String(quantity ?? ''));
-    const limitBytes = bytes(limits?.memory);
-    if (limitBytes === undefined) return;
-    that((bytes(requests?.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
-    const queueBytes = bytes(environmentOf(rendering, set).get('QUEUE_BYTES') ?? '64MiB')!;
-    that(limitBytes >= 4 * queueBytes, 'the memory limit is at least four times QUEUE_BYTES');
+    const { requests = {}, limits = {} } = container(set).resources;
+    for (const quantity of [...Object.values(requests), ...Object.values(limits)]) {
+      that(quantityNumber(quantity) !== undefined, `${quantity} is a quantity`);
+    }
+    if (limits.memory === undefined) return;
+    const limitBytes = quantityNumber(limits.memory) ?? 0;
+    that((quantityNumber(requests.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
+    const env = environmentOf(rendering, set);
+    const heldBytes = [pipelineOptions.options.queueBytes, grpcOptions.options.receiveBufferBytes]
+      .map((option) => parseByteSize(env.get(option.env) ?? option.default)!)
+      .reduce((sum, bytes) => sum + bytes, PROCESS_BYTES);
+    that(
+      limitBytes >= heldBytes,
+      `the memory limit holds what queue, requests and Node can: ${heldBytes} bytes`,
+    );
   };
+}
+
+/** A Kubernetes quantity: `500m`, `1Gi`. */
+function quantityNumber(quantity: unknown): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(m|k|[KMGTPE]i?)?$/.exec(String(quantity));
+  if (match === null) return undefined;
+  const suffix = match[2] ?? '';
+  if (suffix === 'm') return Number(match[1]) / 1000;
+  const power = ' kmgtpe'.indexOf(suffix.charAt(0).toLowerCase() || ' ');
+  return Number(match[1]) * (suffix.endsWith('i') ? 1024 : 1000) ** power;
 }
 
 function find(rendering: Rendering, kind: string, name: string | undefined): Manifest | undefined {
