@@ -12,8 +12,12 @@ const BYTES = 2;
 const RETRY_INFO_TYPE_URL = Buffer.from('type.googleapis.com/google.rpc.RetryInfo');
 
 export function encodeRetryStatus(code: number, message: string, retryAfterMs: number): Buffer {
-  const seconds = Math.floor(retryAfterMs / 1000);
-  const nanos = Math.round((retryAfterMs - seconds * 1000) * 1e6);
+  let seconds = Math.floor(retryAfterMs / 1000);
+  let nanos = Math.round((retryAfterMs - seconds * 1000) * 1e6);
+  if (nanos === 1e9) {
+    seconds++;
+    nanos = 0;
+  }
   const duration = [
     ...(seconds > 0 ? varintField(1, seconds) : []),
     ...(nanos > 0 ? varintField(2, nanos) : []),

@@ -149,7 +149,10 @@ export class SensorCall implements Listener, CallContext {
     this.#halfClosed = true;
     if (this.#ended) return;
     const message = this.#message;
-    if (this.#receivedBytes !== this.#framedBytes) {
+    // A stream that broke off ends its readable side as well.
+    if (!this.#connected || this.#base.stream.aborted) {
+      this.#end(failed('cancelled', 'the client went away'));
+    } else if (this.#receivedBytes !== this.#framedBytes) {
       this.#end(failed('protocol', 'the request message is cut off'));
     } else if (message === undefined) {
       this.#end(failed('protocol', 'a unary call takes one message, none came'), GRPC_STATUS.UNIMPLEMENTED);

@@ -1,0 +1,33 @@
+/** What the gRPC options demand of one another. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseListenAddress } from '../../src/base/listen-address.ts';
+import { type GrpcConfig, grpcOptions } from '../../src/grpc/config.ts';
+
+const DEFAULTS: GrpcConfig = {
+  grpcServerSocket: parseListenAddress('localhost:8000')!,
+  allowPlaintext: false,
+  maxRequestBytes: 4 * 1024 * 1024,
+  maxConnections: 4096,
+  maxStreamsPerConnection: 100,
+  receiveBufferBytes: 256 * 1024 * 1024,
+};
+
+test('plaintext beyond loopback asks for ALLOW_PLAINTEXT, by name', () => {
+  const faults = (text: string, allowPlaintext = false) =>
+    grpcOptions.check!({ ...DEFAULTS, grpcServerSocket: parseListenAddress(text)!, allowPlaintext });
+  for (const text of ['localhost:8000', '127.0.0.1:8000', '127.3.2.1:8000', '[::1]:8000']) {
+    assert.deepEqual(faults(text), [], text);
+  }
+  for (const text of [':50051', '0.0.0.0:50051', '[::]:50051', '192.0.2.1:50051', 'sink.example:50051']) {
+    assert.equal(faults(text).length, 1, text);
+    assert.match(faults(text)[0]!, /GRPC_SERVER_SOCKET.*ALLOW_PLAINTEXT=true/);
+    assert.deepEqual(faults(text, true), [], text);
+  }
+});
+
+test('the receive budget holds two of the largest requests', () => {
+  const faults = (receiveBufferBytes: number) => grpcOptions.check!({ ...DEFAULTS, receiveBufferBytes });
+  assert.deepEqual(faults(8 * 1024 * 1024), []);
+  assert.match(faults(8 * 1024 * 1024 - 1)[0]!, /RECEIVE_BUFFER_BYTES.*MAX_REQUEST_BYTES/);
+});
