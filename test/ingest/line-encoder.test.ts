@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { ByteBuffer } from '../../src/base/byte-buffer.ts';
+import { LineEncoder } from '../../src/ingest/line-encoder.ts';
 import { RECEIVED_AT_MS, RequestEncoder } from '../support/encode-request.ts';
 import { createdAt, int64Value, item, label, measurement } from '../support/reading-bytes.ts';
 import { oracleLines } from '../support/reading-oracle.ts';
@@ -100,13 +102,36 @@ describe('the line', () => {
     const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
     const first = keys.map((key) => label(key, 'old'));
     const again = keys.map((key, index) => label(key, `new-${index}`));
-    const { text } = encoder.encode([...item('n', ...first, ...again), ...item('m', label('key-1', 'x'))]);
-    const [many, one] = text.split('\n');
+    const others = keys.slice(100, 140).map((key) => label(key, 'other'));
+    const { text } = encoder.encode([...item('n', ...first, ...again), ...item('m', ...others)]);
+    const [many, fewer] = text.split('\n');
     assert.deepEqual(
       Object.entries(JSON.parse(many!).labels),
       keys.map((key, index) => [key, `new-${index}`]),
     );
-    assert.deepEqual(JSON.parse(one!).labels, { 'key-1': 'x' });
+    assert.deepEqual(
+      Object.entries(JSON.parse(fewer!).labels),
+      keys.slice(100, 140).map((key) => [key, 'other']),
+    );
+  });
+
+  it('makes its own room, whatever the buffer has left', () => {
+    const widest = Uint8Array.from([
+      ...bytesField(2, 'p'),
+      ...varintField(3, 2n ** 64n - 1n),
+      ...item(
+        'n',
+        measurement(doubleField(4, -1.2345678901234567e-300), createdAt(SECONDS, 1)),
+        label('k', 'v'),
+      ),
+    ]);
+    const expected = encoder.encode(widest).text;
+    const lines = new LineEncoder();
+    for (let capacity = 0; capacity < 3 * expected.length; capacity++) {
+      const out = new ByteBuffer(capacity);
+      assert.equal(lines.encode(widest, RECEIVED_AT_MS, out, 1 << 20), 1);
+      assert.equal(Buffer.from(out.bytes.subarray(0, out.length)).toString(), expected);
+    }
   });
 
   it('numbers the readings of a producer, wherever its fields stand', () => {
