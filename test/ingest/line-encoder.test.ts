@@ -119,11 +119,7 @@ describe('the line', () => {
     const widest = Uint8Array.from([
       ...bytesField(2, 'p'),
       ...varintField(3, 2n ** 64n - 1n),
-      ...item(
-        'n',
-        measurement(doubleField(4, -1.2345678901234567e-300), createdAt(SECONDS, 1)),
-        label('k', 'v'),
-      ),
+      ...item('n', measurement(doubleField(4, -Number.MAX_VALUE), createdAt(SECONDS, 1)), label('k', 'v')),
     ]);
     const expected = encoder.encode(widest).text;
     const lines = new LineEncoder();
