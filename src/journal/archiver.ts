@@ -28,7 +28,13 @@ import type { ClosedSegment, ManifestRecord } from './manifest.ts';
 import { ManifestFile } from './manifest-file.ts';
 import { segmentsToDelete } from './retention.ts';
 import type { SegmentName } from './segment-name.ts';
-import { JOURNAL_FOLDER, MANIFEST_FILE, parseSegmentFile, segmentFile } from './segment-name.ts';
+import {
+  COMPRESSIONS,
+  JOURNAL_FOLDER,
+  MANIFEST_FILE,
+  parseSegmentFile,
+  segmentFile,
+} from './segment-name.ts';
 
 export type ArchiverOptions = Pick<
   JournalConfig,
@@ -276,9 +282,12 @@ export class SegmentArchiver {
           await this.#compress(record, compression);
         } catch (error) {
           if (this.#abandonCompression.signal.aborted) return;
-          const isHopeless = await this.#isHopeless(error);
-          this.#fault('compress', record.file, error, !isHopeless);
-          if (!isHopeless) return;
+          // Otherwise retention took the file away before it was opened, which is no fault.
+          if (this.#manifest.records.get(record.segment) === record) {
+            const isHopeless = await this.#isHopeless(error);
+            this.#fault('compress', record.file, error, !isHopeless);
+            if (!isHopeless) return;
+          }
         }
       }
       this.#toCompress.shift();
@@ -364,7 +373,11 @@ export class SegmentArchiver {
       deleted.length = 1;
     }
     for (const record of deleted) {
-      await this.#unlinkSuperfluous(join(this.#folder, record.file));
+      // All forms, because a compression that failed between rename and record may have left its copy.
+      const { base } = parseSegmentFile(record.file)!;
+      for (const compression of COMPRESSIONS) {
+        await this.#unlinkSuperfluous(join(this.#folder, segmentFile(base, compression)));
+      }
       await this.#unlinkSuperfluous(sidecarPath(this.#folder, record.file));
       this.#deletedSegments++;
       this.#deletedFileBytes += record.fileBytes;

@@ -7,6 +7,7 @@
  * 3. Memory is bounded by a few chunks and one line.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { MiB } from '../base/byte-size.ts';
 import { SinkError } from '../base/errors.ts';
@@ -46,15 +47,24 @@ export async function* decompressedChunks(
   compression: 'gzip' | 'zstd',
   onRaw?: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer> {
-  const source = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK_BYTES });
+  let isOver = false;
+  const rawChunks = async function* (): AsyncGenerator<Buffer> {
+    for await (const chunk of plainChunks(handle)) {
+      if (isOver) return; // a read that was under way when the consumer had enough
+      onRaw?.(chunk);
+      yield chunk;
+    }
+  };
+  // Not handle.createReadStream: that closes the handle, which is the caller's.
+  const source = Readable.from(rawChunks(), { objectMode: true, highWaterMark: 1 });
   const options = { chunkSize: CHUNK_BYTES / 4 };
   const decompress = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options);
   source.on('error', (error) => decompress.destroy(error));
-  if (onRaw !== undefined) source.on('data', (chunk) => onRaw(chunk as Buffer));
   source.pipe(decompress);
   try {
     yield* decompress as AsyncIterable<Buffer>;
   } finally {
+    isOver = true;
     source.destroy();
     decompress.destroy();
   }
