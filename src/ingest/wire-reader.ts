@@ -1,7 +1,7 @@
 /**
  * Reads protobuf wire primitives from a Uint8Array without allocating.
  *
- * Strictness follows the C++ parser: a tag is at most 5 bytes and fits 32 bits, a length is at most 5 bytes and
+ * How strict it is (docs/decisions/0012): a tag is at most 5 bytes and fits 32 bits, a length is at most 5 bytes and
  * fits 31 bits, a value varint is at most 10 bytes (padding allowed, bits beyond 64 dropped), field number 0 and
  * wire types 6 and 7 are faults, a group must be closed by its own number.
  *
