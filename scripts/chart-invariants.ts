@@ -2,11 +2,12 @@
  * What must hold of every rendering of the chart, whatever the values. Each check is one sentence; a violated one
  * is returned, not thrown, so that one run shows them all.
  */
-import { MiB, parseByteSize } from '../src/base/byte-size.ts';
+import { formatByteSize, MiB } from '../src/base/byte-size.ts';
 import { parseDurationMs } from '../src/base/duration.ts';
 import { isLoopback, parseListenAddress } from '../src/base/listen-address.ts';
-import { grpcOptions } from '../src/grpc/config.ts';
-import { pipelineOptions } from '../src/pipeline/config.ts';
+import { checkDaemonConfig, type DaemonConfig, daemonGroups } from '../src/commands/option-groups.ts';
+import { memoryLimits } from '../src/commands/serve/memory-limits.ts';
+import { resolve } from '../src/config/resolve.ts';
 import { duplicateKeys, type Manifest } from './chart-render.ts';
 
 export interface Rendering {
@@ -236,8 +237,8 @@ function volumes(set: Manifest): Check {
   };
 }
 
-/** Node itself, its threads and the batches under way. */
-const PROCESS_BYTES = 384 * MiB;
+/** Node itself and its threads; what their buffers hold is computed. */
+const RUNTIME_BYTES = 256 * MiB;
 
 function resources(rendering: Rendering, set: Manifest): Check {
   return (that) => {
@@ -245,16 +246,19 @@ function resources(rendering: Rendering, set: Manifest): Check {
     for (const quantity of [...Object.values(requests), ...Object.values(limits)]) {
       that(quantityNumber(quantity) !== undefined, `${quantity} is a quantity`);
     }
-    if (limits.memory === undefined) return;
+    const env = Object.fromEntries(environmentOf(rendering, set));
+    const { config, faults } = resolve(daemonGroups, { given: new Map(), env, envFile: undefined });
+    for (const { message } of faults) that(false, `the daemon accepts its environment: ${message}`);
+    if (faults.length > 0 || limits.memory === undefined) return;
+    const daemon = config as unknown as DaemonConfig;
+    for (const fault of checkDaemonConfig(daemon))
+      that(false, `the daemon accepts its environment: ${fault}`);
     const limitBytes = quantityNumber(limits.memory) ?? 0;
     that((quantityNumber(requests.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
-    const env = environmentOf(rendering, set);
-    const heldBytes = [pipelineOptions.options.queueBytes, grpcOptions.options.receiveBufferBytes]
-      .map((option) => parseByteSize(env.get(option.env) ?? option.default)!)
-      .reduce((sum, bytes) => sum + bytes, PROCESS_BYTES);
+    const heldBytes = memoryLimits(daemon).reduce((sum, { bytes }) => sum + bytes, RUNTIME_BYTES);
     that(
       limitBytes >= heldBytes,
-      `the memory limit holds what queue, requests and Node can: ${heldBytes} bytes`,
+      `the memory limit holds all buffers and Node: ${formatByteSize(heldBytes)}`,
     );
   };
 }

@@ -11,8 +11,11 @@ import { SENSOR_SERVICE } from './service.ts';
 type Mount = Parameters<HealthImplementation['addToServer']>[0];
 type WatchCall = { readonly request: { readonly service: string }; write(message: unknown): boolean };
 
-/** The empty name stands for the server as a whole. */
-const SERVICES = ['', SENSOR_SERVICE];
+/** Whether to send here; the empty name stands for the server as a whole. */
+const READINESS = ['', SENSOR_SERVICE];
+/** Whether the process answers at all: SERVING also while it drains, so that a probe on it restarts nothing. */
+const LIVENESS = 'liveness';
+const SERVICES = [...READINESS, LIVENESS];
 
 export class Health {
   readonly #implementation = new HealthImplementation(
@@ -33,6 +36,6 @@ export class Health {
   }
 
   notServing(): void {
-    for (const service of SERVICES) this.#implementation.setStatus(service, 'NOT_SERVING');
+    for (const service of READINESS) this.#implementation.setStatus(service, 'NOT_SERVING');
   }
 }
