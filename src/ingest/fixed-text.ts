@@ -1,7 +1,7 @@
 /**
- * ASCII text that is written again and again, kept as 8-byte words: one store per 8 bytes is three to four
- * times as fast as byte by byte and nearly twice as fast as TypedArray.set (docs/decisions/0011). The words travel as doubles only
- * because that is the widest plain store there is; ASCII never forms a NaN, so every bit survives.
+ * ASCII text that is written again and again, kept as 8-byte words: one store per 8 bytes is three to four times as
+ * fast as byte by byte and nearly twice as fast as TypedArray.set (docs/decisions/0011). The words travel as doubles
+ * only because that is the widest plain store there is; ASCII never forms a NaN, so every bit survives.
  */
 export class FixedText {
   readonly words: Float64Array;

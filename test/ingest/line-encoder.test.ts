@@ -17,7 +17,7 @@ const SECONDS = Date.UTC(2026, 10, 20, 10) / 1000;
 
 describe('the line', () => {
   it('is the one of an old client, byte by byte', () => {
-    // Fields 1.1, 1.2.2 and 1.2.3 only, as protoc-generated code writes them.
+    // Fields 1.1, 1.2.2 and 1.2.3 only, as an encoder (protobufjs) generated from the old contract writes them.
     const request = Buffer.from('0a1d0a08626f696c65722d3112111202082a1a0b08a0b480d80610959aef3a', 'hex');
     assert.equal(
       encoder.encode(request).text,
