@@ -182,5 +182,6 @@ test('health: Check and Watch by name', async () => {
   assert.equal(await watch.next(), 'SERVICE_UNKNOWN');
   server.server.beginDrain();
   assert.deepEqual(await check(''), [status.OK, 'NOT_SERVING']);
+  assert.deepEqual(await check('liveness'), [status.OK, 'SERVING']);
   assert.deepEqual(server.books(), {});
 });
