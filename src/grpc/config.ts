@@ -50,7 +50,7 @@ export const grpcOptions = optionGroup({
     receiveBufferBytes: {
       env: 'RECEIVE_BUFFER_BYTES',
       type: 'bytes',
-      // Room for 64 of the largest requests at once, or for some 16,000 small calls.
+      // Room for 64 of the largest requests at once, or for some 10,000 small calls.
       default: '256MiB',
       min: MiB,
       max: 64 * GiB,

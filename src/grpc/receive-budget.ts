@@ -9,10 +9,13 @@
 import { invariant } from '../base/assert.ts';
 
 /**
- * What an open call costs before its first byte: the header list (16 KiB at most), stream, timers and
- * objects. Deliberately high, as it also bounds how many calls can be open at all.
+ * What an open call costs before its first byte: some 8 KiB of stream, timer and objects (measured, see
+ * docs/decisions/0052), and a header list of 8 KiB that exists twice. It also bounds how many calls can be open.
  */
-export const CALL_COST_BYTES = 16 * 1024;
+export const CALL_COST_BYTES = 24 * 1024;
+
+/** What an idle connection costs: some 21 KiB measured, beside what the kernel keeps. */
+export const CONNECTION_COST_BYTES = 24 * 1024;
 
 export class ReceiveBudget {
   readonly limitBytes: number;

@@ -27,13 +27,14 @@ import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS } from '../status.ts';
+import { dropFarDeadline } from './far-deadline.ts';
 import { boundedInflate } from './inflate.ts';
 import { baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SideCall } from './side-call.ts';
 
-/** Twice what clients send by default (8 KiB), part of CALL_COST_BYTES. */
-const MAX_HEADER_LIST_BYTES = 16 * 1024;
+/** What gRPC clients and proxies take for granted; part of CALL_COST_BYTES. */
+const MAX_HEADER_LIST_BYTES = 8 * 1024;
 const MAX_HEADERS = 64;
 /** What may be on its way to us per connection and call: at 50ms of round trip 20 MiB/s instead of HTTP/2's 1.3. */
 const CONNECTION_WINDOW_BYTES = 1024 * 1024;
@@ -195,7 +196,7 @@ export class GrpcJsServer implements GrpcServer {
   ): ServerInterceptingCallInterface => {
     const base = baseCallOf(call);
     if (method.path === SEND_SENSOR_VALUES_PATH) return new SensorCall(base, this.#shared) as never;
-    const sideCall = new SideCall(base, (closed) => this.#sideCalls.delete(closed));
+    const sideCall = new SideCall(base, this.#shared.budget, (closed) => this.#sideCalls.delete(closed));
     this.#sideCalls.add(sideCall);
     if (this.#shared.stopping) sideCall.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
     return sideCall.intercepted();
@@ -231,7 +232,9 @@ export class GrpcJsServer implements GrpcServer {
       session.once('close', () => this.#sessions.delete(session));
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     });
-    http2Server.on('stream', (_stream, headers) => {
+    // Before grpc-js sees the stream.
+    http2Server.prependListener('stream', (_stream, headers) => {
+      dropFarDeadline(headers);
       if (!this.#servedPaths.has(headers[':path'])) this.#unknownMethodCalls++;
     });
   }

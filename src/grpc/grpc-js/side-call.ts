@@ -10,6 +10,7 @@
 import { constants } from 'node:http2';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
+import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import { GRPC_STATUS } from '../status.ts';
 import type { BaseCall } from './internals.ts';
 
@@ -20,22 +21,33 @@ const MAX_ANSWERS_WAITING = 64;
 
 export class SideCall {
   readonly #base: BaseCall;
-  #receivedBytes = 0;
+  readonly #budget: ReceiveBudget;
+  #heldBytes = 0;
   #answersWaiting = 0;
   #ended = false;
 
-  constructor(base: BaseCall, onClosed: (call: SideCall) => void) {
+  constructor(base: BaseCall, budget: ReceiveBudget, onClosed: (call: SideCall) => void) {
     this.#base = base;
+    this.#budget = budget;
     base.stream.once('close', () => {
       this.#ended = true;
+      budget.give(this.#heldBytes);
+      this.#heldBytes = 0;
       onClosed(this);
     });
-    base.stream.on('data', (chunk: Buffer) => {
-      this.#receivedBytes += chunk.length;
-      if (this.#receivedBytes > MAX_QUESTION_BYTES) {
-        this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a call may ask ${MAX_QUESTION_BYTES} bytes`);
-      }
-    });
+    base.stream.on('data', (chunk: Buffer) => this.#hold(chunk.length));
+    this.#hold(CALL_COST_BYTES);
+  }
+
+  #hold(bytes: number): void {
+    if (this.#ended) return;
+    if (this.#heldBytes + bytes > CALL_COST_BYTES + MAX_QUESTION_BYTES) {
+      this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a call may ask ${MAX_QUESTION_BYTES} bytes`);
+    } else if (this.#budget.take(bytes)) {
+      this.#heldBytes += bytes;
+    } else {
+      this.end(GRPC_STATUS.UNAVAILABLE, 'RECEIVE_BUFFER_BYTES is used up by requests under way');
+    }
   }
 
   /** What grpc-js goes on with in place of the innermost call. */
