@@ -36,7 +36,8 @@ export class LatencyHistogram {
   }
 
   percentileMs(percentile: number): number {
-    return this.#histogram.getValueAtPercentile(percentile) / 1000;
+    // A percentile is the upper end of its bucket, which may lie above the largest value recorded.
+    return Math.min(this.#histogram.getValueAtPercentile(percentile), this.#histogram.maxValue) / 1000;
   }
 
   figures(): LatencyFigures {

@@ -28,8 +28,11 @@ export interface Verdict {
 
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 3_000;
-/** A told wait is stretched by up to this part, so that those told the same don't come back as one. */
-const PUSHBACK_JITTER = 0.2;
+/**
+ * Added to a told wait, at most. Many are told the same, one of them finds room when the time has come, and
+ * the others would only be refused again: the spread grows with each refusal until they fit.
+ */
+const MAX_SPREAD_MS = 500;
 
 /** Statuses that the same request may outlive. INTERNAL is judged by its text. */
 const RETRYABLE: ReadonlySet<number> = new Set([
@@ -67,9 +70,9 @@ export function judge(failure: AttemptFailure): Verdict {
 
 /** The wait before retry number `retry` (from 1). */
 export function waitBeforeRetryMs(retry: number, toldMs: number | undefined, random: Random): number {
-  if (toldMs !== undefined) return toldMs * (1 + PUSHBACK_JITTER * random.next());
-  const ceilingMs = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (retry - 1));
-  return ceilingMs * (0.5 + 0.5 * random.next());
+  const growingMs = FIRST_BACKOFF_MS * 2 ** (retry - 1);
+  if (toldMs !== undefined) return toldMs + Math.min(MAX_SPREAD_MS, growingMs) * random.next();
+  return Math.min(MAX_BACKOFF_MS, growingMs) * (0.5 + 0.5 * random.next());
 }
 
 /** Milliseconds to wait, -1 for never, undefined when the daemon said nothing. */

@@ -18,7 +18,7 @@ const FIGURES: ProgressFigures = {
   elapsedMs: 10_000,
   durationMs: undefined,
   readingsPerSecond: 48_211.4,
-  p50Ms: 3.1416,
+  p50Ms: 6.54321,
   p99Ms: 125.2,
   retries: 12,
   refused: 13,
@@ -29,7 +29,7 @@ const FIGURES: ProgressFigures = {
 test('progress', () => {
   assert.equal(
     barLine(FIGURES),
-    '██████████░░░░░░░░░░ 52%  520,000 readings  48,211/s  p50 3.14ms  p99 125ms  13 refused  12 retried  10s left',
+    '██████████░░░░░░░░░░ 52%  520,000 readings  48,211/s  p50 6.54ms  p99 125ms  13 refused  12 retried  10s left',
   );
   assert.equal(
     plainLine({ ...FIGURES, total: undefined, p50Ms: undefined, retries: 0, refused: 0, waiting: 4 }),
@@ -41,9 +41,9 @@ test('progress', () => {
 test('figures', () => {
   assert.deepEqual([0, 999, 1000, 1234567].map(grouped), ['0', '999', '1,000', '1,234,567']);
   assert.equal(perSecond(1, 3000), '0.33/s');
-  assert.deepEqual([0.4123, 3.1416, 42.42, 512.6, 2512].map(latencyText), [
+  assert.deepEqual([0.4123, 6.54321, 42.42, 512.6, 2512].map(latencyText), [
     '0.412ms',
-    '3.14ms',
+    '6.54ms',
     '42.4ms',
     '513ms',
     '2.51s',

@@ -72,7 +72,9 @@ test('waits: never before what was told, backoff grows to a ceiling', () => {
   const random = seededRandom(3);
   for (let round = 0; round < 200; round++) {
     const told = waitBeforeRetryMs(1, 1000, random);
-    assert.ok(told >= 1000 && told <= 1200);
+    assert.ok(told >= 1000 && told <= 1050);
+    const toldAgain = waitBeforeRetryMs(60, 1000, random);
+    assert.ok(toldAgain >= 1000 && toldAgain <= 1500);
     const first = waitBeforeRetryMs(1, undefined, random);
     assert.ok(first >= 25 && first <= 50);
     const late = waitBeforeRetryMs(60, undefined, random);
