@@ -20,6 +20,7 @@ const EXIT_STATUS = {
   WORKER_DIED: 1,
   VERIFY_FAILED: 1, // verify found faults
   SEND_FAILED: 1, // send could not deliver everything
+  OUTPUT_FAILED: 1, // a result could not be written: a full disk, a folder that is not writable
   UNHEALTHY: 1, // the health probe did not answer SERVING
 } as const;
 

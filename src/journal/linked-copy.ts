@@ -35,6 +35,8 @@ export interface LinkedFile {
 }
 
 export interface LinkedCopy {
+  /** What `release` removes; whoever cannot wait for that may remove it himself. */
+  readonly copyFolder: string;
   /** A journal folder of its own. */
   readonly folder: string;
   /** Manifest first, then each segment after its sidecar. */
@@ -70,7 +72,7 @@ export async function linkClosedSegments(folder: string): Promise<LinkedCopy> {
       if (sidecars.has(sidecar)) await note(`${JOURNAL_FOLDER}/${sidecar}`);
       await note(file);
     }
-    return { folder: target, files, segments, release };
+    return { copyFolder, folder: target, files, segments, release };
   } catch (error) {
     await release();
     if (error instanceof SinkError) throw error;
