@@ -57,6 +57,7 @@ const CODE_OF_FAILURE: Readonly<Record<FailureReason, number>> = {
   deadline: GRPC_STATUS.DEADLINE_EXCEEDED,
   drain_deadline: GRPC_STATUS.UNAVAILABLE,
   protocol: GRPC_STATUS.INTERNAL,
+  thread_death: GRPC_STATUS.UNAVAILABLE,
   internal: GRPC_STATUS.INTERNAL,
 };
 
