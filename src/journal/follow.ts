@@ -134,9 +134,10 @@ class Follower {
     const { signal } = this.#options;
     let to = segment.record?.bytes ?? Number.POSITIVE_INFINITY;
     while (!signal.aborted) {
-      await this.#stepBackBehindCut(handle);
+      // One look at a time: what is written or cut after it is the next look's business.
+      const size = await this.#stepBackBehindCut(handle);
       const before = this.#offset;
-      yield* this.#handOut(segmentLines(handle, 'none', { from: before, to }));
+      yield* this.#handOut(segmentLines(handle, 'none', { from: before, to: Math.min(to, size) }));
       if (this.#offset === before && (await this.#isFinished(segment.file))) {
         to = (await loadManifest(this.#folder))?.records.get(this.#segment)?.bytes ?? to;
         yield* this.#handOut(segmentLines(handle, 'none', { from: this.#offset, to }));
@@ -157,23 +158,24 @@ class Follower {
     }
   }
 
-  /** The writer cuts failed batches off again, and may have written on since. */
-  async #stepBackBehindCut(handle: FileHandle): Promise<void> {
-    if (this.#offset === 0) return;
+  /** The writer cuts failed batches off again, and may have written on since. Returns the size of the file. */
+  async #stepBackBehindCut(handle: FileHandle): Promise<number> {
     const { size } = await handle.stat();
     if (size < this.#offset) this.#offset = size;
+    if (this.#offset === 0) return size;
     const before = Buffer.alloc(1);
     const { bytesRead } = await handle.read(before, 0, 1, this.#offset - 1);
-    if (bytesRead === 0 || before[0] === NEWLINE) return;
+    if (bytesRead === 0 || before[0] === NEWLINE) return size;
     let offset = this.#offset;
-    for await (const chunk of plainChunks(handle, offset)) {
+    for await (const chunk of plainChunks(handle, offset, size)) {
       const newline = chunk.indexOf(NEWLINE);
       if (newline !== -1) {
         this.#offset = offset + newline + 1;
-        return;
+        break;
       }
       offset += chunk.length;
     }
+    return size;
   }
 }
 
