@@ -70,6 +70,7 @@ export async function endUnderLoad(
     const acknowledged = await checkAcknowledged(log, journal);
     assert.ok(acknowledged.readings > 0, 'the load was acknowledged before the signal');
     assert.deepEqual(acknowledged.missing.slice(0, 10), [], `missing after round ${round}`);
+    assert.deepEqual(acknowledged.altered.slice(0, 10), [], `altered after round ${round}`);
     assert.deepEqual(acknowledged.repeated.slice(0, 10), [], `repeated after round ${round}`);
     t.diagnostic(`round ${round}: ${acknowledged.readings} acknowledged readings, none missing`);
     await rm(home.folder, { recursive: true, force: true });

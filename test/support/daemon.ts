@@ -94,15 +94,19 @@ export class DaemonProcess {
 export async function daemonHome(t: { after(clean: () => Promise<void>): void }): Promise<{
   readonly folder: string;
   start(environment?: Readonly<Record<string, string>>, args?: readonly string[]): DaemonProcess;
+  /** Runs once the daemons have ended, before the folder is removed. */
+  beforeClean(clean: () => Promise<void>): void;
 }> {
   const home = await mkdtemp(join(tmpdir(), 'telemetry-sink-'));
   const folder = join(home, 'data');
   const started: DaemonProcess[] = [];
+  const cleaners: (() => Promise<void>)[] = [];
   t.after(async () => {
     for (const daemon of started) {
       daemon.signal('SIGKILL');
       await daemon.exited;
     }
+    for (const clean of cleaners) await clean();
     await rm(home, { recursive: true, force: true });
   });
   return {
@@ -112,5 +116,6 @@ export async function daemonHome(t: { after(clean: () => Promise<void>): void })
       started.push(daemon);
       return daemon;
     },
+    beforeClean: (clean) => cleaners.push(clean),
   };
 }
