@@ -43,12 +43,16 @@ export class GroupRelease {
   }
 
   /**
-   * One job. It waits for its slot inside the job: bottleneck takes a millisecond or two to start one, and
-   * so they pass before the slot begins instead of making every request late.
+   * One job. It waits for its slot inside the job: bottleneck takes some three milliseconds to start one,
+   * and so they pass before the slot begins instead of making every request late. Timers may fire a little
+   * early, and then it waits on: coming back for it would cost another start.
    */
   async #slot(startMs: number | undefined): Promise<number | undefined> {
-    const waitMs = startMs === undefined ? LONGEST_SLEEP_MS : startMs - this.#clock.monotonicMs();
-    if (waitMs > 0 && this.#running && !this.#isWoken) await this.#sleep(waitMs);
+    while (this.#running && !this.#isWoken) {
+      const waitMs = startMs === undefined ? LONGEST_SLEEP_MS : startMs - this.#clock.monotonicMs();
+      if (waitMs <= 0) break;
+      await this.#sleep(Math.ceil(waitMs));
+    }
     this.#isWoken = false;
     return this.#running ? this.#tasks.releaseDue() : undefined;
   }

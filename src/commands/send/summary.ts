@@ -143,7 +143,9 @@ function faultLines(outcome: SendOutcome): string[] {
   );
   missing(
     readingsNotSent(outcome),
-    outcome.isTotalRequired ? 'never sent' : 'planned but never sent: the schedule could not be kept',
+    outcome.isTotalRequired || outcome.endedEarly !== undefined
+      ? 'never sent'
+      : 'planned but never sent: the schedule could not be kept',
   );
   if (outcome.faultyLines > 0) lines.push(`${counted(outcome.faultyLines, 'faulty line')} skipped`);
   if (lines.length > 0 && counters.lastFailure !== '') lines.push(`Last failure: ${counters.lastFailure}`);
