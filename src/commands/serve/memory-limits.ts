@@ -3,6 +3,7 @@
  * held against the container's memory limit (the runtime itself needs some 80 MiB beside it).
  */
 import { MiB } from '../../base/byte-size.ts';
+import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
 import type { IngestOptions } from './ingest.ts';
 
@@ -11,11 +12,13 @@ const ARCHIVE_BYTES = 16 * MiB;
 
 export function memoryLimits({ grpc, pipeline }: IngestOptions): readonly MemoryLimit[] {
   return [
-    // Requests in the wait line are still open calls, so they are in here too.
-    { name: 'requests being received or answered (RECEIVE_BUFFER_BYTES)', bytes: grpc.receiveBufferBytes },
-    { name: 'lines waiting for the disk (QUEUE_BYTES)', bytes: pipeline.queueBytes },
+    // Requests being received or answered; those in the wait line are still open calls, so they are in here too.
+    { name: 'receive', bytes: grpc.receiveBufferBytes },
+    { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES },
+    // Lines between the encoder and the disk.
+    { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.
-    { name: 'growth of one batch', bytes: 2 * pipeline.queueBytes },
+    { name: 'batch_growth', bytes: 2 * pipeline.queueBytes },
     { name: 'archive', bytes: ARCHIVE_BYTES },
   ];
 }
