@@ -130,11 +130,12 @@ export function barLine(figures: ProgressFigures): string {
   const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
   return [
     ...(part === undefined ? [] : [`${bar} ${Math.floor(part * 100)}%`]),
+    // Before the figures: a narrow terminal cuts the end off.
+    ...(rest === undefined ? [] : [`${rest} left`]),
     counted(figures.acknowledged, 'reading'),
     perSecond(figures.readingsPerSecond, 1000),
     ...latencies(figures),
     ...troubles(figures),
-    ...(rest === undefined ? [] : [`${rest} left`]),
   ].join('  ');
 }
 

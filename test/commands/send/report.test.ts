@@ -29,7 +29,7 @@ const FIGURES: ProgressFigures = {
 test('progress', () => {
   assert.equal(
     barLine(FIGURES),
-    '██████████░░░░░░░░░░ 52%  520,000 readings  48,211/s  p50 6.54ms  p99 125ms  13 refused  12 retried  10s left',
+    '██████████░░░░░░░░░░ 52%  10s left  520,000 readings  48,211/s  p50 6.54ms  p99 125ms  13 refused  12 retried',
   );
   assert.equal(
     plainLine({ ...FIGURES, total: undefined, p50Ms: undefined, retries: 0, refused: 0, waiting: 4 }),
