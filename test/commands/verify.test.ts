@@ -1,0 +1,81 @@
+/** The `verify` command: what it prints and how it exits. */
+import assert from 'node:assert/strict';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { progressLine } from '../../src/commands/progress-bar.ts';
+import { runCommandLine } from '../support/command-run.ts';
+import { LiveJournal } from '../support/live-journal.ts';
+import { temporaryFolder } from '../support/sample-journal.ts';
+
+async function closedJournal(folder: string): Promise<string[]> {
+  const journal = new LiveJournal(folder);
+  await journal.open(8 * 1024);
+  for (let batch = 0; batch < 30; batch++) await journal.write(5);
+  await journal.close();
+  return journal.written;
+}
+
+test('a clean folder: one line, exit 0', async (t) => {
+  const folder = await temporaryFolder(t);
+  const written = await closedJournal(folder);
+  const run = await runCommandLine(['verify', folder]);
+  assert.equal(run.status, 0);
+  assert.match(run.stdout, new RegExp(`^clean: \\d+ segments, ${written.length} lines, [\\d.]+KiB\\n$`));
+  assert.equal(run.stderr, '');
+});
+
+test('a damaged folder: each fault on a line with file and offset, exit 1; the same as JSON', async (t) => {
+  const folder = await temporaryFolder(t);
+  await closedJournal(folder);
+  const view = JSON.parse((await runCommandLine(['verify', folder, '--json'])).stdout);
+  assert.equal(view.ok, true);
+  const names = (await readFile(join(folder, '.journal', 'manifest.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).file as string);
+  const damaged = join(folder, names[1]!);
+  const content = await readFile(damaged);
+  content[100]! ^= 1;
+  await writeFile(damaged, content);
+  await unlink(join(folder, names[2]!));
+
+  const run = await runCommandLine(['verify', folder]);
+  assert.equal(run.status, 1);
+  assert.match(run.stdout, new RegExp(`^fault  ${names[1]}: sha256: .*$`, 'm'));
+  assert.match(run.stdout, new RegExp(`^fault  ${names[1]}: crc32 at byte 0: .*$`, 'm'));
+  assert.match(run.stdout, new RegExp(`^fault  ${names[2]}: missing: .*$`, 'm'));
+  assert.match(run.stdout, /^3 faults found: /m);
+
+  const json = await runCommandLine(['verify', folder, '--json']);
+  assert.equal(json.status, 1);
+  const report = JSON.parse(json.stdout);
+  assert.equal(report.ok, false);
+  assert.deepEqual(
+    report.faults.map((fault: Record<string, unknown>) => [
+      fault.file,
+      fault.kind,
+      fault.offset,
+      fault.file_offset,
+    ]),
+    [
+      [names[1], 'sha256', null, null],
+      [names[1], 'crc32', 0, 0],
+      [names[2], 'missing', null, null],
+    ],
+  );
+});
+
+test('no folder: one line, exit 2', async (t) => {
+  const run = await runCommandLine(['verify', join(await temporaryFolder(t), 'nowhere')]);
+  assert.equal(run.status, 2);
+  assert.match(run.stderr, /^telemetry-sink: there is no journal folder at .*nowhere\n$/);
+});
+
+test('the progress line says share, size, speed and time left', () => {
+  assert.equal(
+    progressLine('verifying', 512 * 1024 ** 2, 1024 ** 3, 2000),
+    'verifying ████████████░░░░░░░░░░░░ 50% of 1GiB, 256MiB/s, 2s left',
+  );
+  assert.equal(progressLine('verifying', 0, 0, 0), `verifying ${'█'.repeat(24)}100% of 0B, 0B/s`);
+});
