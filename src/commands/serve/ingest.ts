@@ -148,8 +148,10 @@ export class Ingest {
     } else {
       const isThreadDeath = result.code === THREAD_DEATH;
       ledger.readingsLost(isThreadDeath ? 'thread_death' : 'disk', batch.lines);
-      const reason = isThreadDeath ? 'thread_death' : 'disk';
-      outcome = failed(reason, `not written: ${result.message}`, DISK_RETRY_AFTER_MS);
+      // What a dead thread had may lie in the file all the same: without a hint the client counts it as unclear.
+      outcome = isThreadDeath
+        ? failed('thread_death', `not acknowledged: ${result.message}`)
+        : failed('disk', `not written: ${result.message}`, DISK_RETRY_AFTER_MS);
     }
     if (batch.acknowledgements.length > 0) metrics.batchAcknowledged(clock.nowMs() - batch.firstReceivedAtMs);
     for (const acknowledge of batch.acknowledgements) acknowledge(outcome);
