@@ -4,6 +4,8 @@ import { appendFile, readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { openArchiver } from '../../src/journal/archiver.ts';
+import { realFileSystem } from '../../src/journal/file-system.ts';
 import { followLines } from '../../src/journal/follow.ts';
 import { sensorFilter } from '../../src/journal/line-filter.ts';
 import { linkClosedSegments } from '../../src/journal/linked-copy.ts';
@@ -13,6 +15,7 @@ import { JOURNAL_FOLDER } from '../../src/journal/segment-name.ts';
 import { linesOf, wholeLines } from '../../src/journal/segment-stream.ts';
 import { verifyFolder } from '../../src/journal/verify.ts';
 import { LiveJournal } from '../support/live-journal.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { sampleLines, temporaryFolder, writeSegment } from '../support/sample-journal.ts';
 
 async function collect(chunks: AsyncIterable<Buffer>): Promise<string[]> {
@@ -67,6 +70,30 @@ test('long lines and big segments are read backward across chunks', async (t) =>
   for (const count of [1, 3, 39, 40]) {
     assert.deepEqual(asText((await newestLines(folder, count)).lines), lines.slice(-count));
   }
+});
+
+test('a big compressed segment streams in bounded pieces', async (t) => {
+  const folder = await temporaryFolder(t);
+  const lines = sampleLines(1, 200_000);
+  const segment = await writeSegment(folder, 1, { lines, linesPerBlock: 450 });
+  const archiver = await openArchiver(
+    { filePath: folder, compress: 'zstd', retainFiles: 0, retainBytes: 0, retainAgeMs: 0, lowSpaceBytes: 0 },
+    { fileSystem: realFileSystem, clock: new ManualClock(), events: {} },
+  );
+  archiver.closed(segment);
+  await archiver.idle();
+  await archiver.close({ finishHashes: true });
+  let bytes = 0;
+  let biggest = 0;
+  for await (const chunk of allLines(folder)) {
+    bytes += chunk.length;
+    biggest = Math.max(biggest, chunk.length);
+  }
+  assert.equal(bytes, segment.bytes);
+  assert.ok(bytes > 25_000_000 && biggest <= 1024 * 1024, `${bytes} bytes, pieces of up to ${biggest}`);
+  const report = await verifyFolder(folder);
+  assert.deepEqual([report.faults, report.lines], [[], 200_000]);
+  assert.deepEqual(asText((await newestLines(folder, 3)).lines), lines.slice(-3));
 });
 
 test('only valid lines are read: an unfinished one in the open segment is not', async (t) => {
