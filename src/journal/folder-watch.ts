@@ -46,7 +46,7 @@ export class FolderWatch {
     // Device numbers may change when a volume is mounted again; then its journal is how we know it.
     if (now.device !== this.#known.device && (await this.#fileSystem.stat(journalFolder)) === undefined) {
       return {
-        code: 'FOLDER_REPLACED',
+        code: 'VOLUME_MISSING',
         message: `${this.#folder} lies on another file system than before and holds no journal: is its volume mounted?`,
       };
     }

@@ -26,7 +26,7 @@
  * 5. Segment numbers only grow, whatever the clock does, and are never used twice.
  * 6. Segments are reported in the order of their numbers, each once.
  * 7. Nothing waits for a sync on the append path: retired segments are synced and closed beside it.
- * 8. After a fault, health turns true again only by a probe that no fault happened during.
+ * 8. After a fault, health turns true again only by a probe; see journal-health.ts.
  * 9. The folder is made at open only; see folder-watch.ts.
  */
 import { join } from 'node:path';
@@ -39,7 +39,9 @@ import type { FolderLock } from './folder-lock.ts';
 import { lockFolder } from './folder-lock.ts';
 import type { FolderWatch } from './folder-watch.ts';
 import { openFolder } from './journal-folder.ts';
-import type { ClosedSegment } from './manifest.ts';
+import type { JournalHealth } from './journal-health.ts';
+import { HealthKeeper } from './journal-health.ts';
+import type { JsonWriterEvents, JsonWriterOptions, LostSegment, RetireCause } from './json-writer-events.ts';
 import type { AppendBatch, SegmentFolders } from './open-segment.ts';
 import { OpenSegment } from './open-segment.ts';
 import type { RecoveryReport } from './recovery.ts';
@@ -51,51 +53,17 @@ import { SegmentSyncer } from './segment-syncer.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
 
+export type { JournalHealth } from './journal-health.ts';
+export type * from './json-writer-events.ts';
 export type { AppendBatch } from './open-segment.ts';
 export type { AppendDone, AppendResult } from './write-fault.ts';
 
-/** How often folder, lock, segment and rotation are looked at, and a faulty disk is probed. */
+/** How often folder, lock, segment and rotation are looked at. */
 const WATCH_INTERVAL_MS = 1000;
 /** What one writev takes on every system (IOV_MAX). */
 const MAX_GROUP_BATCHES = 1024;
 /** Each holds two descriptors and some unsynced data; a disk this far behind has to catch up first. */
 const MAX_RETIRING = 8;
-
-export interface JsonWriterOptions {
-  readonly filePath: string;
-  readonly rotateBytes: number;
-  readonly rotateIntervalMs: number;
-  readonly syncIntervalMs: number;
-  /** What an ok means. */
-  readonly durability: 'written' | 'synced';
-}
-
-export type JournalHealth =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly code: string; readonly reason: string };
-
-export type RetireCause = RotationCause | 'fault' | 'suspect' | 'lost' | 'adrift' | 'close';
-
-export interface LostSegment {
-  readonly number: number;
-  readonly file: string;
-  readonly lines: number;
-  readonly bytes: number;
-}
-
-export interface JsonWriterEvents {
-  /** At open, and when a folder that was away is back. Each segment of it follows as onSegmentClosed. */
-  onRecovered(report: RecoveryReport): void;
-  onSegmentOpened(segment: { readonly number: number; readonly file: string }): void;
-  onSegmentClosed(segment: ClosedSegment, cause: RetireCause | 'recovered'): void;
-  /** Somebody removed it, or moved it out of the folder, while it was open. */
-  onSegmentLost(segment: LostSegment): void;
-  /** Only on change; the journal begins healthy. */
-  onHealth(health: JournalHealth): void;
-  /** Once per group of batches written together. */
-  onWritten(bytes: number, lines: number, durationMs: number): void;
-  onSynced(durationMs: number, bytesDurable: number): void;
-}
 
 export interface JsonWriterParts {
   readonly fileSystem: FileSystem;
@@ -144,6 +112,7 @@ export class JsonWriter {
   readonly #folders: SegmentFolders;
   #lock: FolderLock;
   readonly #watch: FolderWatch;
+  readonly #health: HealthKeeper;
 
   #queue: Pending[] = [];
   #flushing = false;
@@ -158,13 +127,9 @@ export class JsonWriter {
   #adrift: WriteFault | undefined;
   /** Open or being closed when the folder went away; at most MAX_RETIRING and one. */
   #adriftSegments: LostSegment[] = [];
-  #health: JournalHealth = { ok: true };
-  #faults = 0;
-  #probing: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   #watchTimer: Timer | undefined;
-  #probeTimer: Timer | undefined;
   #syncTimer: Timer | undefined;
 
   /** Use openJsonWriter. */
@@ -183,13 +148,18 @@ export class JsonWriter {
     this.#folders = folders;
     this.#lock = lock;
     this.#watch = watch;
+    this.#health = new HealthKeeper(
+      this.#clock,
+      () => this.#repair(),
+      (health) => this.#events.onHealth(health),
+    );
     this.#nextNumber = recovered.highestNumber + 1;
     this.#reportedNumber = recovered.highestNumber;
     this.#armWatch();
   }
 
   get health(): JournalHealth {
-    return this.#health;
+    return this.#health.health;
   }
 
   /** The segment that takes lines now, if one was begun. */
@@ -296,7 +266,7 @@ export class JsonWriter {
     } else if (report.error !== undefined) {
       fault = writeFault('write', report.error);
       if (!report.usable) this.#retire('fault');
-      this.#fail(fault);
+      this.#health.fail(fault);
     }
     if (this.#options.durability === 'synced') {
       for (let i = 0; i < report.kept; i++) syncer.wait(group[i]!.onDone);
@@ -327,7 +297,7 @@ export class JsonWriter {
           onSynced: (durationMs, bytes) => this.#events.onSynced(durationMs, bytes),
           onSyncFailed: (fault) => {
             if (this.#current?.segment === segment) this.#retire('suspect');
-            this.#fail(fault);
+            this.#health.fail(fault);
           },
         });
         this.#current = { segment, syncer };
@@ -341,7 +311,7 @@ export class JsonWriter {
           continue;
         }
         const fault = writeFault('begin a segment', error);
-        this.#fail(fault);
+        this.#health.fail(fault);
         this.#checkFolder();
         return this.#adrift ?? fault;
       }
@@ -371,7 +341,7 @@ export class JsonWriter {
         this.#reportedNumber = number;
         if (closed !== undefined) this.#events.onSegmentClosed(closed, cause);
         else if (gone) this.#events.onSegmentLost({ number, file, lines, bytes });
-        for (const { operation, error } of faults) this.#fail(writeFault(operation, error));
+        for (const { operation, error } of faults) this.#health.fail(writeFault(operation, error));
       }
       if (this.#queue.length > 0) this.flush();
     });
@@ -413,55 +383,23 @@ export class JsonWriter {
       if (fault !== undefined) {
         this.#adrift = fault;
         if (this.#current !== undefined) this.#retire('adrift');
-        this.#fail(fault, 0);
+        this.#health.fail(fault, 0);
       } else if (this.#current !== undefined && !this.#current.segment.isNamed()) {
         this.#retire('lost');
       }
     } catch (error) {
-      this.#fail(writeFault('check the folder', error));
+      this.#health.fail(writeFault('check the folder', error));
     }
   }
 
-  #fail(fault: WriteFault, probeDelayMs = WATCH_INTERVAL_MS): void {
-    this.#faults++;
-    this.#setHealth({ ok: false, code: fault.code, reason: fault.message });
-    this.#armProbe(probeDelayMs);
-  }
-
-  #setHealth(health: JournalHealth): void {
-    const before = this.#health;
-    if (before.ok ? health.ok : !health.ok && health.code === before.code) return;
-    this.#health = health;
-    this.#events.onHealth(health);
-  }
-
-  #armProbe(delayMs: number): void {
-    if (this.#probeTimer !== undefined || this.#probing !== undefined || this.#closing !== undefined) return;
-    this.#probeTimer = this.#clock.setTimer(delayMs, () => {
-      this.#probeTimer = undefined;
-      this.#probing = this.#probe().then(() => {
-        this.#probing = undefined;
-        if (!this.#health.ok) this.#armProbe(WATCH_INTERVAL_MS);
-      });
-    });
-  }
-
-  async #probe(): Promise<void> {
-    const faultsBefore = this.#faults;
-    try {
-      if (this.#adrift !== undefined) {
-        this.#adrift = await this.#reattach(this.#adrift);
-        if (this.#adrift !== undefined) return this.#setHealthFault(this.#adrift);
-      }
-      await probeDisk(this.#fileSystem, this.#folders.journalFolder);
-      if (this.#faults === faultsBefore) this.#setHealth({ ok: true });
-    } catch (error) {
-      this.#setHealthFault(writeFault('write', error));
+  /** For the health keeper: is the disk as it should be? Throws what stands in the way. */
+  async #repair(): Promise<WriteFault | undefined> {
+    if (this.#adrift !== undefined) {
+      this.#adrift = await this.#reattach(this.#adrift);
+      if (this.#adrift !== undefined) return this.#adrift;
     }
-  }
-
-  #setHealthFault(fault: WriteFault): void {
-    this.#setHealth({ ok: false, code: fault.code, reason: fault.message });
+    await probeDisk(this.#fileSystem, this.#folders.journalFolder);
+    return undefined;
   }
 
   /** Takes up the folder again if it is back. Answers why not, or undefined when it was taken up. */
@@ -493,10 +431,9 @@ export class JsonWriter {
   }
 
   async #close(): Promise<void> {
-    // The first await lets close() store its promise, so that nothing arms a timer again.
-    await this.#probing;
+    // The await lets close() store its promise, so that the watch is not armed again.
+    await this.#health.stop();
     this.#watchTimer?.cancel();
-    this.#probeTimer?.cancel();
     this.flush();
     while (this.#queue.length > 0) await this.#retired;
     if (this.#current !== undefined) this.#retire('close');

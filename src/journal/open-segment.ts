@@ -196,11 +196,6 @@ export class OpenSegment implements SegmentStart {
     return { kept, error, usable, removed };
   }
 
-  /** Whether the open file still has a name. Throws when the file system cannot say. */
-  isLinked(): boolean {
-    return this.#fileSystem.statusSync(this.#fd).linkCount > 0;
-  }
-
   /** Whether its path still leads to the open file. Throws when the file system cannot say. */
   isNamed(): boolean {
     const named = this.#fileSystem.statSync(this.path);
@@ -218,13 +213,17 @@ export class OpenSegment implements SegmentStart {
   /**
    * Makes durable what is written by now; resolves to the bytes newly covered. On failure nothing about
    * `durable` changes, and by then nobody knows which of the later bytes the disk has.
+   * `mustBeLinked`: syncing a file that was removed meanwhile is a failure.
    */
-  async sync(): Promise<number> {
+  async sync(mustBeLinked: boolean): Promise<number> {
     const mark = this.#mark();
     await this.#fileSystem.syncData(this.#fd);
     if (!this.#nameDurable) {
       await this.#fileSystem.syncFolder(this.#folders.folder);
       this.#nameDurable = true;
+    }
+    if (mustBeLinked && this.#fileSystem.statusSync(this.#fd).linkCount === 0) {
+      throw Object.assign(new Error('the segment file was removed'), { code: 'SEGMENT_REMOVED' });
     }
     const covered = mark.bytes - this.#durable.bytes;
     this.#durable = mark;

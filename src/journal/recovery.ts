@@ -72,11 +72,14 @@ export async function recoverJournal(
       faults.push(`${name.file}: left alone, another file has its number`);
       continue;
     }
-    seen.add(name.number);
     try {
       const recovered = await new SegmentRecovery(fileSystem, folders, name, nowMs, faults).run();
-      if (recovered === undefined) removedEmpty++;
-      else segments.push(recovered);
+      if (recovered === undefined) {
+        removedEmpty++;
+        continue;
+      }
+      seen.add(name.number);
+      segments.push(recovered);
     } catch (error) {
       faults.push(`${name.file}: cannot be recovered, left alone: ${errorMessage(error)}`);
     }
@@ -210,7 +213,10 @@ class SegmentRecovery {
 
   async #save(fd: number, name: string, from: number, bytes: number): Promise<void> {
     const tornFolder = join(this.#folders.journalFolder, TORN_FOLDER);
-    await this.#fileSystem.makeFolder(tornFolder, true);
+    // Never more than this one folder: what is above it is not ours to make at run time.
+    if ((await this.#fileSystem.stat(tornFolder)) === undefined) {
+      await this.#fileSystem.makeFolder(tornFolder, false);
+    }
     await this.#removeOldestTorn(tornFolder);
     const content = new Uint8Array(bytes);
     await readFully(this.#fileSystem, fd, content, from);

@@ -81,10 +81,7 @@ export class SegmentSyncer {
       this.#waiting = [];
       const startedMs = this.#clock.monotonicMs();
       try {
-        const bytes = await this.#segment.sync();
-        if (this.#failure === undefined && this.#acknowledges && !this.#segment.isLinked()) {
-          throw Object.assign(new Error('the segment file was removed'), { code: 'SEGMENT_REMOVED' });
-        }
+        const bytes = await this.#segment.sync(this.#acknowledges && this.#failure === undefined);
         this.#events.onSynced(this.#clock.monotonicMs() - startedMs, bytes);
       } catch (error) {
         this.#failure ??= writeFault('sync the segment', error);

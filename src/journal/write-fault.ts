@@ -8,7 +8,7 @@ export type AppendResult =
 export type AppendDone = (result: AppendResult) => void;
 
 export interface WriteFault {
-  /** A system error's code (ENOSPC, EIO, EROFS ...) or one of ours: SEGMENT_REMOVED, FOLDER_MISSING, FOLDER_REPLACED, LOCK_LOST, CLOSED. */
+  /** A system error's code (ENOSPC, EIO, EROFS ...) or one of ours: SEGMENT_REMOVED, FOLDER_MISSING, FOLDER_REPLACED, VOLUME_MISSING, LOCK_LOST, CLOSED. */
   readonly code: string;
   /** One line for logs and clients, without a stack. */
   readonly message: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { JournalHarness, temporaryFolder, until } from '../support/journal-harness.ts';
 
-describe('appending', () => {
+describe('appending', { timeout: 30_000 }, () => {
   test('writes what was queued with one call, acknowledges after it, closes with a report and a sidecar', async () => {
     using folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
@@ -124,7 +124,7 @@ describe('appending', () => {
   });
 });
 
-describe('rotation', () => {
+describe('rotation', { timeout: 30_000 }, () => {
   test('by size: before the batch that would exceed it, and never an empty segment', async () => {
     using folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
@@ -203,7 +203,7 @@ describe('rotation', () => {
   });
 });
 
-describe('files and folders that go away', () => {
+describe('files and folders that go away', { timeout: 30_000 }, () => {
   test('lines written into a removed file are refused; the next batch begins a new segment', async () => {
     for (const durability of ['written', 'synced'] as const) {
       using folder = temporaryFolder();

@@ -17,7 +17,7 @@ export interface FileSystemCall {
 /**
  * error: nothing happens, the call fails. short: half of the bytes are written, no error.
  * partial: half of the bytes are written, then the call fails all the same.
- * late: the call is carried out, and fails all the same.
+ * late: the call is carried out, and fails all the same (except opening, which then opens nothing).
  */
 export interface Fault {
   readonly kind: 'error' | 'short' | 'partial' | 'late';
@@ -62,7 +62,11 @@ export function faultyFileSystem(rule?: FaultRule): FaultyFileSystem {
       });
       if (fault.kind === 'short') return real(...halved(method, args));
       if (fault.kind === 'partial') return after(real(...halved(method, args)), error);
-      if (fault.kind === 'late' || method === 'close' || method === 'closeSync')
+      if (
+        (fault.kind === 'late' && !method.startsWith('open')) ||
+        method === 'close' ||
+        method === 'closeSync'
+      )
         return after(real(...args), error);
       throw error;
     };

@@ -1,0 +1,329 @@
+/**
+ * Every file-system call of a scenario fails once, in every way it can, and after each the book of
+ * answers must agree with the files and the writer must go on by itself.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { Fault, FaultRule, FileSystemCall } from '../support/faulty-file-system.ts';
+import { faultyFileSystem, isWrite } from '../support/faulty-file-system.ts';
+import { JournalHarness, temporaryFolder, until } from '../support/journal-harness.ts';
+
+type Durability = 'written' | 'synced';
+
+/** Appends over several segments, with background syncs; survives refusals. */
+async function scenario(harness: JournalHarness, tag: string): Promise<void> {
+  const { writer } = harness;
+  for (let round = 0; round < 6; round++) {
+    for (let i = 0; i < 4; i++) harness.append(`${tag}${round}.${i}`, 3, 300);
+    writer.flush();
+    harness.clock.advance(250);
+    await until(() => harness.answered === harness.given);
+  }
+}
+
+async function run(
+  rule: FaultRule,
+  durability: Durability,
+): Promise<{ harness: JournalHarness; error: unknown }> {
+  using folder = temporaryFolder();
+  const harness = new JournalHarness(folder.path, faultyFileSystem(rule));
+  try {
+    await harness.open({ rotateBytes: 6000, syncIntervalMs: 200, durability });
+  } catch (error) {
+    return { harness, error };
+  }
+  await scenario(harness, 'a');
+  await harness.untilHealthy();
+  const refusedBefore = harness.refused.size;
+  if (harness.fileSystem.rule === undefined) {
+    // The fault is behind us: from here on everything gets in.
+    await scenario(harness, 'b');
+    assert.equal(harness.refused.size, refusedBefore, 'after the fault everything is taken');
+  }
+  await harness.writer.close();
+  harness.check();
+  assert.deepEqual([...harness.fileSystem.openDescriptors.values()], [], 'no descriptor is left open');
+  assert.deepEqual(
+    [...harness.closed.keys()],
+    [...harness.closed.keys()].sort((a, b) => a - b),
+  );
+  return { harness, error: undefined };
+}
+
+function failOnce(index: number, fault: Fault): { rule: FaultRule; hit: () => FileSystemCall | undefined } {
+  let hit: FileSystemCall | undefined;
+  return {
+    rule: (call) => {
+      if (call.index !== index) return undefined;
+      hit = call;
+      return fault;
+    },
+    hit: () => hit,
+  };
+}
+
+const FAULTS: readonly Fault[] = [
+  { kind: 'error', code: 'ENOSPC' },
+  { kind: 'error', code: 'EIO' },
+  { kind: 'late', code: 'EIO' },
+  { kind: 'short', code: 'ENOSPC' },
+  { kind: 'partial', code: 'EIO' },
+];
+
+describe('each call fails once', { timeout: 120_000 }, () => {
+  for (const durability of ['written', 'synced'] as const) {
+    for (const fault of FAULTS) {
+      test(`${durability}: ${fault.kind} ${fault.code}`, async () => {
+        const calls = (await run(() => undefined, durability)).harness.fileSystem.calls;
+        assert.ok(calls.length > 60);
+        for (const { index, method } of calls) {
+          if ((fault.kind === 'short' || fault.kind === 'partial') && !isWrite(method)) continue;
+          const once = failOnce(index, fault);
+          try {
+            const { error } = await run(once.rule, durability);
+            // Only a start may fail, and then with a clear word.
+            if (error !== undefined) assert.match(String(error), /^SinkError: FILE_PATH /);
+          } catch (error) {
+            const call = once.hit();
+            throw new Error(`call ${index}, ${call?.method} ${call?.path}`, { cause: error });
+          }
+        }
+      });
+    }
+  }
+});
+
+describe('a disk that stays broken', { timeout: 30_000 }, () => {
+  for (const durability of ['written', 'synced'] as const) {
+    test(`${durability}: full: all is refused, nothing left in the files; room again: it goes on by itself`, async () => {
+      using folder = temporaryFolder();
+      const harness = new JournalHarness(folder.path);
+      const writer = await harness.open({ durability });
+      await scenario(harness, 'a');
+      assert.equal(harness.refused.size, 0);
+      harness.fileSystem.rule = (call) =>
+        isWrite(call.method) ? { kind: 'partial', code: 'ENOSPC' } : undefined;
+      await scenario(harness, 'b');
+      assert.equal(harness.refused.size, 24);
+      assert.deepEqual(harness.health, [
+        { ok: false, code: 'ENOSPC', reason: harness.health[0]!.ok ? '' : harness.health[0]!.reason },
+      ]);
+      harness.check();
+      harness.clock.advance(5000);
+      harness.fileSystem.rule = undefined;
+      await harness.untilHealthy();
+      assert.deepEqual(harness.health.at(-1), { ok: true });
+      await scenario(harness, 'c');
+      await writer.close();
+      assert.equal(harness.acknowledged.size, 48);
+      harness.check();
+      harness.checkSidecars();
+      assert.deepEqual(harness.opened, [1], 'a segment that could be cut back is gone on with');
+    });
+
+    test(`${durability}: read-only, writes and cuts refused alike: the same`, async () => {
+      using folder = temporaryFolder();
+      const harness = new JournalHarness(folder.path);
+      const writer = await harness.open({ durability });
+      await scenario(harness, 'a');
+      harness.fileSystem.rule = (call) =>
+        /^(write|truncate|unlink|rename|makeFolder|sync)/.test(call.method) ||
+        (call.method.startsWith('open') && !call.path.endsWith('.jsonl'))
+          ? { kind: 'error', code: 'EROFS' }
+          : undefined;
+      await scenario(harness, 'b');
+      assert.equal(harness.refused.size, 24);
+      assert.equal(writer.health.ok, false);
+      harness.fileSystem.rule = undefined;
+      await harness.untilHealthy();
+      await scenario(harness, 'c');
+      await writer.close();
+      assert.equal(harness.acknowledged.size, 48);
+      harness.check();
+    });
+  }
+
+  test('a file that cannot be cut back is closed with fewer valid bytes than it has', async () => {
+    using folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open();
+    harness.append('a');
+    writer.flush();
+    let writes = 0;
+    harness.fileSystem.rule = (call) => {
+      if (call.method === 'writevSync' && call.path.endsWith('.jsonl')) {
+        return { kind: writes++ === 0 ? 'short' : 'partial', code: 'ENOSPC' };
+      }
+      return call.method === 'truncateSync' ? { kind: 'error', code: 'EIO' } : undefined;
+    };
+    for (let i = 0; i < 4; i++) harness.append(`b${i}`);
+    writer.flush();
+    assert.equal(harness.acknowledged.size, 3, 'what was wholly written before the fault stays');
+    assert.equal(harness.refused.size, 2);
+    await until(() => harness.closed.size === 1);
+    const closed = harness.closed.get(1)!;
+    assert.ok(closed.fileBytes > closed.bytes);
+    assert.equal(closed.suspect, false);
+    harness.fileSystem.rule = undefined;
+    harness.append('c');
+    writer.flush();
+    await writer.close();
+    harness.check();
+    assert.deepEqual(harness.opened, [1, 2]);
+  });
+
+  test('synced: after a failed sync nothing later is acknowledged, the segment ends at the last good sync', async () => {
+    using folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open({ durability: 'synced' });
+    harness.append('a', 3, 30_000);
+    writer.flush();
+    await until(() => harness.answered === 1);
+    let failing = true;
+    harness.fileSystem.rule = (call) =>
+      failing && call.method === 'syncData' && call.path.endsWith('.jsonl')
+        ? { kind: 'error', code: 'EIO' }
+        : undefined;
+    harness.append('b', 3, 30_000);
+    writer.flush();
+    harness.append('c', 3, 30_000);
+    writer.flush();
+    await until(() => harness.answered === 3);
+    assert.deepEqual([...harness.refused.values()], ['EIO', 'EIO']);
+    failing = false;
+    harness.append('d');
+    writer.flush();
+    await until(() => harness.answered === 4);
+    await writer.close();
+    harness.check();
+    harness.checkSidecars();
+    assert.deepEqual(
+      [...harness.closed.values()].map(({ suspect, lines }) => [suspect, lines]),
+      [
+        [true, 3],
+        [false, 3],
+      ],
+    );
+    const dataSyncs = harness.fileSystem.calls.filter(
+      (call) => call.method === 'syncData' && call.path.endsWith('1.jsonl'),
+    );
+    assert.equal(dataSyncs.length, 2, 'a failed sync is never tried again');
+  });
+
+  test('written: a failed background sync closes the segment as suspect, with all its lines', async () => {
+    using folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open();
+    harness.append('a');
+    writer.flush();
+    harness.fileSystem.rule = (call) =>
+      call.method === 'syncData' ? { kind: 'error', code: 'EIO' } : undefined;
+    harness.clock.advance(1000);
+    await until(() => !writer.health.ok);
+    harness.fileSystem.rule = undefined;
+    harness.append('b');
+    writer.flush();
+    await harness.untilHealthy();
+    await writer.close();
+    harness.check();
+    assert.deepEqual(
+      [...harness.closed.values()].map(({ suspect }) => suspect),
+      [true, false],
+    );
+    assert.deepEqual(harness.causes, ['suspect', 'close']);
+  });
+});
+
+test('any interleaving of appends, flushes, time, faults and repairs keeps the book', {
+  timeout: 120_000,
+}, async () => {
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('append' as const),
+        lines: fc.integer({ min: 1, max: 4 }),
+        pad: fc.integer({ min: 0, max: 3000 }),
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('turn' as const), turns: fc.integer({ min: 1, max: 5 }) }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('time' as const), ms: fc.integer({ min: 1, max: 3000 }) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('jump' as const),
+        ms: fc.integer({ min: -100_000, max: 100_000 }),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('fault' as const),
+        methods: fc.constantFrom(
+          /^write/,
+          /^truncate/,
+          /^sync/,
+          /^open/,
+          /^stat/,
+          /^close/,
+          /^unlink/,
+          /^(write|truncate)/,
+          /./,
+        ),
+        kind: fc.constantFrom('error' as const, 'late' as const, 'short' as const, 'partial' as const),
+        code: fc.constantFrom('ENOSPC', 'EIO', 'EROFS'),
+        every: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('repair' as const) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom<Durability>('written', 'synced'),
+      fc.array(step, { maxLength: 60 }),
+      async (durability, steps) => {
+        using folder = temporaryFolder();
+        const harness = new JournalHarness(folder.path);
+        const writer = await harness.open({
+          rotateBytes: 5000,
+          rotateIntervalMs: 60_000,
+          syncIntervalMs: 300,
+          durability,
+        });
+        for (const [index, next] of steps.entries()) {
+          if (next.do === 'append') harness.append(`s${index}`, next.lines, next.pad);
+          else if (next.do === 'flush') writer.flush();
+          else if (next.do === 'time') harness.clock.advance(next.ms);
+          else if (next.do === 'jump') harness.clock.jumpWall(next.ms);
+          else if (next.do === 'repair') harness.fileSystem.rule = undefined;
+          else if (next.do === 'turn') for (let i = 0; i < next.turns; i++) await new Promise(setImmediate);
+          else {
+            const { methods, kind, code, every } = next;
+            harness.fileSystem.rule = (call) => {
+              if (!methods.test(call.method) || call.index % every !== 0) return undefined;
+              return { kind: isWrite(call.method) || kind === 'late' ? kind : 'error', code };
+            };
+          }
+        }
+        harness.fileSystem.rule = undefined;
+        writer.flush();
+        await harness.untilHealthy();
+        harness.append('last');
+        writer.flush();
+        await writer.close();
+        assert.equal(harness.acknowledged.has('last'), true, 'it goes on by itself');
+        harness.check();
+        assert.deepEqual([...harness.fileSystem.openDescriptors.values()], []);
+      },
+    ),
+    { numRuns: 300, ...(process.env.SEED ? { seed: Number(process.env.SEED) } : {}) },
+  );
+});
