@@ -4,11 +4,12 @@
  * lost. That is affordable because nothing is logged per reading and repeated faults are summarised.
  *
  * Invariants:
- * 1. `write` never throws and never blocks for good: a log that cannot be written must not stop the daemon.
+ * 1. `write` never throws, and waits for a full pipe only briefly: a log that nobody reads must not stop
+ *    the daemon. (A socket, as systemd gives one, still blocks: it cannot be opened anew.)
  * 2. Lines that were dropped are counted.
  * 3. A line that was written in part is ended before the next begins.
  */
-import { writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import pinoRoll, { type RollingFile } from 'pino-roll';
 import { systemErrorCode } from '../base/errors.ts';
 import type { ObserveConfig } from './config.ts';
@@ -32,6 +33,8 @@ export class DescriptorDestination implements LogDestination {
   readonly #encoder = new TextEncoder();
   #isTorn = false;
   #isReaderGone = false;
+  /** The last line found the pipe full for long: the next ones do not wait again. */
+  #isStuck = false;
   #droppedLines = 0;
 
   constructor(fd: number, writeChunk: WriteChunk = writeSync) {
@@ -59,10 +62,11 @@ export class DescriptorDestination implements LogDestination {
       } catch (error) {
         const code = systemErrorCode(error);
         if (code === 'EINTR') continue;
-        if (code === 'EAGAIN' && ++tries <= FULL_PIPE_TRIES) {
+        if (code === 'EAGAIN' && !this.#isStuck && ++tries <= FULL_PIPE_TRIES) {
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_PAUSE_MS);
           continue;
         }
+        this.#isStuck = code === 'EAGAIN';
         this.#isReaderGone = code === 'EPIPE' || code === 'EBADF';
         this.#droppedLines++;
         if (offset > 0) this.#isTorn = true;
@@ -70,9 +74,27 @@ export class DescriptorDestination implements LogDestination {
       }
     }
     this.#isTorn = false;
+    this.#isStuck = false;
   }
 
   async close(): Promise<void> {}
+}
+
+/**
+ * A pipe is opened anew without blocking: a write to one that nobody reads would otherwise stop this
+ * thread for as long. Opened anew and not switched, because other processes share the flags of the old one.
+ */
+export function openDescriptor(fd: number): DescriptorDestination {
+  try {
+    if (fstatSync(fd).isFIFO()) {
+      return new DescriptorDestination(
+        openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK),
+      );
+    }
+  } catch {
+    // No /proc, or a pipe of another user: like a socket, it blocks while it is full.
+  }
+  return new DescriptorDestination(fd);
 }
 
 /** What waits in memory while the log's disk is full; beyond it lines are dropped and counted. */

@@ -7,7 +7,7 @@ import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeF
 import { prettyFactory } from 'pino-pretty';
 import { errorMessage, SinkError, systemErrorCode } from '../base/errors.ts';
 import type { ObserveConfig } from './config.ts';
-import { DescriptorDestination, type LogDestination, openRollingFile } from './log-destination.ts';
+import { type LogDestination, openDescriptor, openRollingFile } from './log-destination.ts';
 import { shownLines, shownText } from './shown-text.ts';
 
 export type { Logger } from 'pino';
@@ -86,7 +86,7 @@ export async function openLogger(
 ): Promise<DaemonLog> {
   if (config.logFile === '') {
     const isPretty = config.logFormat === 'pretty' || (config.logFormat === 'auto' && target.isTerminal);
-    return createLogger(config, new DescriptorDestination(target.fd), {
+    return createLogger(config, openDescriptor(target.fd), {
       isPretty,
       isColour: target.isColour,
     });

@@ -35,6 +35,21 @@ test('a reader that is stuck costs the line, not the process, and the next line 
   assert.equal(text(), 'lost\nnext\n');
 });
 
+test('while the reader stays stuck, further lines do not wait', () => {
+  const { destination, plan, text } = planned([
+    ...Array(21).fill('EAGAIN'),
+    'EAGAIN',
+    'EAGAIN',
+    100,
+    'EAGAIN',
+  ]);
+  for (const line of ['a\n', 'b\n', 'c\n', 'd\n']) destination.write(line);
+  assert.equal(destination.droppedLines, 3);
+  assert.deepEqual(plan, ['EAGAIN']);
+  destination.write('e\n');
+  assert.equal(text(), 'd\ne\n', 'after the reader caught up, a full pipe is waited for again');
+});
+
 test('a full disk drops lines while it is full, and only then', () => {
   const { destination, text } = planned([100, 'ENOSPC', 'ENOSPC']);
   for (const line of ['a\n', 'b\n', 'c\n', 'd\n']) destination.write(line);

@@ -1,7 +1,7 @@
 /** The daemon's log as a whole: formats, levels, and no line lost at any kind of exit. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -91,6 +91,18 @@ test('a reader that goes away does not end the process', async () => {
   started.stdout.once('data', () => started.stdout.destroy());
   const { status, stderr } = await ended;
   assert.equal(status, 0, stderr);
+});
+
+test('a pipe that nobody reads does not stop the process', async () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  // Open for both, so that there is a reader; 2,000 lines are more than the pipe holds.
+  const fd = openSync(pipe, 'r+');
+  const args = [child, JSON.stringify(defaults), 'exit', '2000'];
+  const started = spawn(process.execPath, args, { stdio: ['ignore', fd, 'inherit'] });
+  const status = await new Promise((resolve) => started.once('exit', resolve));
+  closeSync(fd);
+  assert.equal(status, 0);
 });
 
 test('pretty on request: readable, without colour codes in a pipe', async () => {
