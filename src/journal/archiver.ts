@@ -18,8 +18,8 @@
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
-import { describeCompressed, finishInterrupted, sidecarPath } from './archive-recovery.ts';
-import { compressFile, hashFile } from './compress.ts';
+import { describeCompressed, finishInterrupted } from './archive-recovery.ts';
+import { DamageError, draftCompressed, hashFile } from './compress.ts';
 import type { JournalConfig } from './config.ts';
 import type { FileSystem } from './file-system.ts';
 import { Lane } from './lane.ts';
@@ -28,13 +28,8 @@ import type { ClosedSegment, ManifestRecord } from './manifest.ts';
 import { ManifestFile } from './manifest-file.ts';
 import { segmentsToDelete } from './retention.ts';
 import type { SegmentName } from './segment-name.ts';
-import {
-  COMPRESSIONS,
-  JOURNAL_FOLDER,
-  MANIFEST_FILE,
-  parseSegmentFile,
-  segmentFile,
-} from './segment-name.ts';
+import { MANIFEST_FILE } from './segment-name.ts';
+import { SegmentRemover } from './segment-remover.ts';
 
 export type ArchiverOptions = Pick<
   JournalConfig,
@@ -88,9 +83,6 @@ export interface ArchiverStats {
 /** How often age, free space and failed steps are looked at again. */
 const TICK_MS = 10_000;
 
-/** A reason never to try a step again, as opposed to a disk that may recover. */
-class HopelessError extends Error {}
-
 export async function openArchiver(options: ArchiverOptions, deps: ArchiverDeps): Promise<SegmentArchiver> {
   const manifest = await ManifestFile.open(deps.fileSystem, options.filePath);
   const archiver = new SegmentArchiver(options, deps, manifest);
@@ -110,6 +102,7 @@ export class SegmentArchiver {
   readonly #clock: Clock;
   readonly #events: ArchiverEvents;
   readonly #manifest: ManifestFile;
+  readonly #remover: SegmentRemover;
   readonly #abandonCompression = new AbortController();
   readonly #abandonHashes = new AbortController();
 
@@ -121,15 +114,11 @@ export class SegmentArchiver {
   readonly #toHash: ClosedSegment[] = [];
   readonly #toCompress: number[] = [];
   #toAdopt: SegmentName[] = [];
-  /** Paths whose record says they are superfluous, but whose removal failed. */
-  readonly #leftovers = new Set<string>();
   #committing: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   #isClosing = false;
   #isSpaceLow = false;
   #freeBytes: number | undefined;
-  #deletedSegments = 0;
-  #deletedFileBytes = 0;
 
   /** Use openArchiver. */
   constructor(options: ArchiverOptions, deps: ArchiverDeps, manifest: ManifestFile) {
@@ -139,13 +128,16 @@ export class SegmentArchiver {
     this.#clock = deps.clock;
     this.#events = deps.events;
     this.#manifest = manifest;
+    this.#remover = new SegmentRemover(deps.fileSystem, this.#folder, manifest, (file, error) =>
+      this.#fault('retain', file, error, true),
+    );
   }
 
   /** Finishes what a crash left, then starts on what is due. Called once, by openArchiver. */
   async begin(): Promise<void> {
     if (this.#manifest.damagedLines.length > 0) {
       const lines = this.#manifest.damagedLines.join(', ');
-      this.#fault('recover', MANIFEST_FILE, new HopelessError(`skipped unreadable lines ${lines}`), false);
+      this.#fault('recover', MANIFEST_FILE, new DamageError(`skipped unreadable lines ${lines}`), false);
     }
     this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, (file, error) =>
       this.#fault('recover', file, error, false),
@@ -214,8 +206,8 @@ export class SegmentArchiver {
       fileBytes,
       bytes,
       lines,
-      deletedSegments: this.#deletedSegments,
-      deletedFileBytes: this.#deletedFileBytes,
+      deletedSegments: this.#remover.deletedSegments,
+      deletedFileBytes: this.#remover.deletedFileBytes,
       hashQueue: this.#toHash.length,
       compressQueue: this.#toCompress.length,
       freeBytes: this.#freeBytes,
@@ -297,46 +289,27 @@ export class SegmentArchiver {
 
   async #compress(record: ManifestRecord, compression: 'gzip' | 'zstd'): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
-    const { base } = parseSegmentFile(record.file)!;
-    const plainPath = join(this.#folder, record.file);
-    const file = segmentFile(base, compression);
-    const draftPath = join(this.#folder, JOURNAL_FOLDER, `${file}.tmp`);
-    let compressed: ManifestRecord;
-    try {
-      // The worst case must fit: a compression that fills the disk would stop the writer.
-      const { availableBytes } = await this.#fileSystem.space(this.#folder);
-      if (availableBytes < record.bytes) throw noSpace(availableBytes);
-      const { signal } = this.#abandonCompression;
-      const { source, copy } = await compressFile(
-        this.#fileSystem,
-        plainPath,
-        draftPath,
-        compression,
-        record.bytes,
-        signal,
-      );
-      if (source.sha256 !== record.sha256) {
-        // Compressing it would give the damage a clean hash. It stays as it lies; verify names the block.
-        throw new HopelessError('the file is not what was recorded at its close (sha256 differs)');
-      }
-      compressed = { ...record, ...copy, file, compression };
-    } catch (error) {
-      await this.#fileSystem.unlink(draftPath).catch(() => {});
-      throw error;
-    }
-    const replaced = await this.#commit(async () => {
+    const drafted = await draftCompressed(
+      this.#fileSystem,
+      this.#folder,
+      record,
+      compression,
+      this.#abandonCompression.signal,
+    );
+    const isReplaced = await this.#commit(async () => {
       if (this.#manifest.records.get(record.segment) !== record) {
-        await this.#fileSystem.unlink(draftPath); // retention was faster
+        await this.#fileSystem.unlink(drafted.path); // retention was faster
         return false;
       }
-      await this.#fileSystem.rename(draftPath, join(this.#folder, file));
+      await this.#fileSystem.rename(drafted.path, join(this.#folder, drafted.record.file));
       await this.#fileSystem.syncFolder(this.#folder);
-      await this.#manifest.append([compressed]);
-      await this.#unlinkSuperfluous(plainPath);
+      await this.#manifest.append([drafted.record]);
+      await this.#remover.unlinkSuperfluous(join(this.#folder, record.file));
       return true;
     });
-    if (replaced) {
-      this.#events.onCompressed?.(compressed, record.fileBytes, this.#clock.monotonicMs() - startedMs);
+    if (isReplaced) {
+      const durationMs = this.#clock.monotonicMs() - startedMs;
+      this.#events.onCompressed?.(drafted.record, record.fileBytes, durationMs);
     }
   }
 
@@ -344,8 +317,11 @@ export class SegmentArchiver {
     if (this.#isClosing) return;
     try {
       await this.#commit(async () => {
-        for (const path of [...this.#leftovers]) await this.#unlinkSuperfluous(path);
-        await this.#deleteExpired();
+        await this.#remover.unlinkLeftovers();
+        const records = this.#manifest.records.values();
+        const doomed = segmentsToDelete(records, this.#options, this.#clock.nowMs());
+        const deleted = await this.#remover.deleteSegments(doomed);
+        if (deleted.length > 0) this.#events.onDeleted?.(deleted);
       });
     } catch (error) {
       this.#fault('retain', this.#folder, error, true);
@@ -354,49 +330,6 @@ export class SegmentArchiver {
       await this.#lookAtSpace();
     } catch (error) {
       this.#fault('space', this.#folder, error, true);
-    }
-  }
-
-  async #deleteExpired(): Promise<void> {
-    const records = this.#manifest.records.values();
-    const doomed = segmentsToDelete(records, this.#options, this.#clock.nowMs());
-    if (doomed.length === 0) return;
-    const deleted = doomed.map((record): ManifestRecord => ({ ...record, state: 'deleted' }));
-    try {
-      await this.#manifest.append(deleted);
-    } catch (error) {
-      if (systemErrorCode(error) !== 'ENOSPC') throw error;
-      // A full disk must not keep retention from making room. The sidecar is the one thing of a doomed
-      // segment that may go before the record: the readings stay whole and counted without it.
-      await this.#unlinkSuperfluous(sidecarPath(this.#folder, doomed[0]!.file));
-      await this.#manifest.append(deleted.slice(0, 1));
-      deleted.length = 1;
-    }
-    for (const record of deleted) {
-      // All forms, because a compression that failed between rename and record may have left its copy.
-      const { base } = parseSegmentFile(record.file)!;
-      for (const compression of COMPRESSIONS) {
-        await this.#unlinkSuperfluous(join(this.#folder, segmentFile(base, compression)));
-      }
-      await this.#unlinkSuperfluous(sidecarPath(this.#folder, record.file));
-      this.#deletedSegments++;
-      this.#deletedFileBytes += record.fileBytes;
-    }
-    this.#events.onDeleted?.(deleted);
-  }
-
-  /** Never throws: what cannot be removed now is tried again at each tick, and at the next start. */
-  async #unlinkSuperfluous(path: string): Promise<void> {
-    try {
-      await this.#fileSystem.unlink(path);
-      this.#leftovers.delete(path);
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') {
-        this.#leftovers.delete(path);
-      } else {
-        if (!this.#leftovers.has(path)) this.#fault('retain', path, error, true);
-        this.#leftovers.add(path);
-      }
     }
   }
 
@@ -409,7 +342,7 @@ export class SegmentArchiver {
         const found = await describeCompressed(this.#folder, name, signal);
         const known = this.#manifest.records.get(name.number);
         if (known !== undefined && known.bytes !== found.bytes) {
-          throw new HopelessError(`it holds ${found.bytes} bytes where the manifest says ${known.bytes}`);
+          throw new DamageError(`it holds ${found.bytes} bytes where the manifest says ${known.bytes}`);
         }
         const { file, fileBytes, sha256, compression } = found;
         const record = known === undefined ? found : { ...known, file, fileBytes, sha256, compression };
@@ -441,22 +374,18 @@ export class SegmentArchiver {
 
   /** A file that is gone stays gone, and waiting for it would hold up all behind it; a folder may come back. */
   async #isHopeless(error: unknown): Promise<boolean> {
-    if (error instanceof HopelessError) return true;
+    if (error instanceof DamageError) return true;
     if (systemErrorCode(error) !== 'ENOENT') return false;
     const folder = await this.#fileSystem.stat(this.#folder).catch(() => undefined);
     return folder !== undefined;
   }
 
   #fault(task: ArchiverFault['task'], file: string, error: unknown, willRetry: boolean): void {
-    const code = error instanceof HopelessError ? 'DAMAGED' : systemErrorCode(error);
+    const code = error instanceof DamageError ? 'DAMAGED' : systemErrorCode(error);
     this.#events.onFault?.({ task, file, code, message: errorMessage(error), willRetry });
   }
 }
 
 function isUncompressed(record: ManifestRecord): boolean {
   return record.state === 'closed' && record.compression === 'none';
-}
-
-function noSpace(availableBytes: number): NodeJS.ErrnoException {
-  return Object.assign(new Error(`ENOSPC: only ${availableBytes} bytes are free`), { code: 'ENOSPC' });
 }

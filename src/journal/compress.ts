@@ -4,12 +4,15 @@
  */
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, createZstdCompress, constants as zlib } from 'node:zlib';
 import { MiB } from '../base/byte-size.ts';
 import type { FileSystem } from './file-system.ts';
 import { readFully, writeFully } from './file-system.ts';
+import type { ManifestRecord } from './manifest.ts';
+import { JOURNAL_FOLDER, parseSegmentFile, segmentFile } from './segment-name.ts';
 
 const CHUNK_BYTES = 1 * MiB;
 const GZIP_LEVEL = 6;
@@ -85,6 +88,53 @@ export async function compressFile(
     source: { sha256: sourceHash.digest('hex'), fileBytes: sourceBytes },
     copy: { sha256: copyHash.digest('hex'), fileBytes: copyBytes },
   };
+}
+
+/** The file is not what was recorded of it. Trying again is of no use; a person has to look. */
+export class DamageError extends Error {}
+
+export interface CompressedDraft {
+  /** In the journal folder; to be renamed into place. */
+  readonly path: string;
+  /** What is to be recorded once it is. */
+  readonly record: ManifestRecord;
+}
+
+/** Compresses a closed segment beside it. Throws DamageError when its file is not the one recorded; leaves nothing behind then. */
+export async function draftCompressed(
+  fileSystem: FileSystem,
+  folder: string,
+  record: ManifestRecord,
+  compression: 'gzip' | 'zstd',
+  signal: AbortSignal,
+): Promise<CompressedDraft> {
+  // The worst case must fit: a compression that fills the disk would stop the writer.
+  const { availableBytes } = await fileSystem.space(folder);
+  if (availableBytes < record.bytes) {
+    const message = `ENOSPC: only ${availableBytes} bytes are free`;
+    throw Object.assign(new Error(message), { code: 'ENOSPC' });
+  }
+  const file = segmentFile(parseSegmentFile(record.file)!.base, compression);
+  const path = join(folder, JOURNAL_FOLDER, `${file}.tmp`);
+  try {
+    const plainPath = join(folder, record.file);
+    const { source, copy } = await compressFile(
+      fileSystem,
+      plainPath,
+      path,
+      compression,
+      record.bytes,
+      signal,
+    );
+    if (source.sha256 !== record.sha256) {
+      // Compressing it would give the damage a clean hash. It stays as it lies; verify names the block.
+      throw new DamageError('the file is not what was recorded at its close (sha256 differs)');
+    }
+    return { path, record: { ...record, ...copy, file, compression } };
+  } catch (error) {
+    await fileSystem.unlink(path).catch(() => {});
+    throw error;
+  }
 }
 
 /** A fresh buffer per chunk: the consumer may still hold the one before. */
