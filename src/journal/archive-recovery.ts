@@ -55,12 +55,10 @@ export async function finishInterrupted(
 
   const orphans: SegmentName[] = [];
   for (const names of byNumber(segmentsAmong(await fileSystem.list(folder)))) {
-    const record = manifest.records.get(names[0]!.number);
-    const { keep, adopt } = decide(record, names);
-    for (const name of names) {
-      if (name !== keep) await remove(join(folder, name.file), name.file);
-    }
-    if (adopt && keep !== undefined) orphans.push(keep);
+    const { keep, remove: superfluous, alien } = decide(manifest.records.get(names[0]!.number), names);
+    for (const { file } of superfluous) await remove(join(folder, file), file);
+    for (const { file } of alien) onFault(file, new Error('left alone, another file has its number'));
+    if (keep !== undefined && keep.compression !== 'none' && !isRecorded(manifest, keep)) orphans.push(keep);
   }
   return orphans;
 }
@@ -69,16 +67,25 @@ function isDraft(file: string): boolean {
   return file.endsWith(DRAFT_SUFFIX) && parseSegmentFile(file.slice(0, -DRAFT_SUFFIX.length)) !== undefined;
 }
 
-/** `names` are all of one segment, plain first. */
-function decide(
-  record: ManifestRecord | undefined,
-  names: readonly SegmentName[],
-): { keep: SegmentName | undefined; adopt: boolean } {
-  if (record?.state === 'deleted') return { keep: undefined, adopt: false };
-  const believed = names.find((name) => name.file === record?.file);
-  if (believed !== undefined) return { keep: believed, adopt: false };
-  const first = names[0]!;
-  return { keep: first, adopt: first.compression !== 'none' };
+function isRecorded(manifest: ManifestFile, name: SegmentName): boolean {
+  return manifest.records.get(name.number)?.file === name.file;
+}
+
+interface Decision {
+  readonly keep: SegmentName | undefined;
+  readonly remove: readonly SegmentName[];
+  /** Of the same number, but begun at another time: not a form of this segment, so never ours to remove. */
+  readonly alien: readonly SegmentName[];
+}
+
+/** `names` are all of one number, plain first. */
+function decide(record: ManifestRecord | undefined, names: readonly SegmentName[]): Decision {
+  const base = record === undefined ? names[0]!.base : parseSegmentFile(record.file)!.base;
+  const forms = names.filter((name) => name.base === base);
+  const alien = names.filter((name) => name.base !== base);
+  if (record?.state === 'deleted') return { keep: undefined, remove: forms, alien };
+  const keep = forms.find((name) => name.file === record?.file) ?? forms[0];
+  return { keep, remove: forms.filter((name) => name !== keep), alien };
 }
 
 function byNumber(names: readonly SegmentName[]): SegmentName[][] {

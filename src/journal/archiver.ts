@@ -318,6 +318,8 @@ export class SegmentArchiver {
     try {
       await this.#commit(async () => {
         await this.#remover.unlinkLeftovers();
+        // A segment without a record may be the oldest one: first it gets it back.
+        if (this.#toAdopt.length > 0) return;
         const records = this.#manifest.records.values();
         const doomed = segmentsToDelete(records, this.#options, this.#clock.nowMs());
         const deleted = await this.#remover.deleteSegments(doomed);
@@ -353,6 +355,7 @@ export class SegmentArchiver {
       }
     }
     this.#toAdopt = [];
+    this.#retentionLane.ask();
   }
 
   async #lookAtSpace(): Promise<void> {

@@ -68,7 +68,7 @@ export class ManifestFile {
     this.damagedLines = manifest.damagedLines;
   }
 
-  /** The last record of each segment. A segment new to it comes last, which is also the highest number. */
+  /** The last record of each segment, in no order that could be relied on. */
   get records(): ReadonlyMap<number, ManifestRecord> {
     return this.#records;
   }

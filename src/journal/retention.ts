@@ -9,15 +9,17 @@ export interface RetentionLimits {
 }
 
 /**
- * Always the oldest ones, without a gap: a segment stays as long as an older one does. `records` are in
- * ascending order; deleted ones among them are passed over.
+ * Always the oldest ones, without a gap: a segment stays as long as an older one does. Deleted
+ * ones among the records are passed over.
  */
 export function segmentsToDelete(
   records: Iterable<ManifestRecord>,
   limits: RetentionLimits,
   nowMs: number,
 ): ManifestRecord[] {
+  if (limits.retainFiles === 0 && limits.retainBytes === 0 && limits.retainAgeMs === 0) return [];
   const closed = [...records].filter((record) => record.state === 'closed');
+  closed.sort((a, b) => a.segment - b.segment);
   let fileCount = closed.length;
   let totalBytes = 0;
   for (const record of closed) totalBytes += record.fileBytes;

@@ -433,6 +433,48 @@ test('compressed files whose records were lost are adopted', async (t) => {
   await assertClean(folder);
 });
 
+test('retention waits for adopted segments, which may be the oldest', async (t) => {
+  const folder = await temporaryFolder(t);
+  const segments: ClosedSegment[] = [];
+  for (const number of [1, 2, 3]) segments.push(await writeSegment(folder, number));
+  const first = await begin(options(folder, { compress: 'zstd' }));
+  for (const segment of segments) first.archiver.closed(segment);
+  await first.archiver.idle();
+  await first.archiver.close({ finishHashes: true });
+  const path = join(folder, JOURNAL_FOLDER, 'manifest.jsonl');
+  const lines = (await readFile(path, 'utf8')).split('\n');
+  await writeFile(path, lines.filter((line) => !line.startsWith('{"segment":1,')).join('\n'));
+
+  const second = await begin(options(folder, { retainFiles: 2 }));
+  await second.archiver.idle();
+  await second.archiver.close({ finishHashes: true });
+  assert.deepEqual(await segmentFiles(folder), [`${segments[1]!.file}.zst`, `${segments[2]!.file}.zst`]);
+  await assertClean(folder);
+});
+
+test('a file that shares only the number of a segment is never removed', async (t) => {
+  const folder = await temporaryFolder(t);
+  const kept = await writeSegment(folder, 1);
+  const gone = await writeSegment(folder, 2);
+  const first = await begin(options(folder));
+  first.archiver.closed(kept);
+  first.archiver.closed(gone);
+  await first.archiver.close({ finishHashes: true });
+  const deleting = await begin(options(folder, { retainFiles: 1 }));
+  await deleting.archiver.idle();
+  await deleting.archiver.close({ finishHashes: true });
+  const alien = ['telemetry-20200101T000000Z-000001.jsonl', 'telemetry-20200101T000000Z-000002.jsonl'];
+  for (const file of alien) await writeFile(join(folder, file), '{}\n');
+
+  const { archiver, faults } = await begin(options(folder));
+  await archiver.close({ finishHashes: true });
+  assert.deepEqual(
+    faults.map(({ file }) => file),
+    alien,
+  );
+  assert.deepEqual((await segmentFiles(folder)).sort(), [...alien, gone.file].sort());
+});
+
 test('a plain file beside its lost record stays, and its unrecorded copy goes', async (t) => {
   const folder = await temporaryFolder(t);
   const segment = await writeSegment(folder, 1);
