@@ -18,7 +18,7 @@ const OWNER = `
 
 describe('the folder lock', { timeout: 30_000 }, () => {
   test('a second one is refused in one line that names folder and owner, until the first is released', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const first = await lockFolder(realFileSystem, folder.path, folder.path);
     await assert.rejects(
       lockFolder(realFileSystem, folder.path, folder.path),
@@ -39,7 +39,7 @@ describe('the folder lock', { timeout: 30_000 }, () => {
   });
 
   test('it holds against another process and falls with a kill -9 of the owner', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const owner = spawn(process.execPath, ['--input-type=module', '-e', OWNER, folder.path], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -62,7 +62,7 @@ describe('the folder lock', { timeout: 30_000 }, () => {
   });
 
   test('a removed or replaced lock file is noticed', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const lock = await lockFolder(realFileSystem, folder.path, folder.path);
     rmSync(join(folder.path, LOCK_FILE));
     assert.equal(lock.isHeld(), false);
@@ -74,7 +74,7 @@ describe('the folder lock', { timeout: 30_000 }, () => {
   });
 
   test('a folder that is not there or a damaged lock file gets one clear line', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const missing = join(folder.path, 'missing');
     await assert.rejects(lockFolder(realFileSystem, missing, missing), { code: 'FOLDER_NOT_WRITABLE' });
     mkdirSync(missing);

@@ -13,7 +13,7 @@ const CHILD = fileURLToPath(new URL('../support/journal-child.ts', import.meta.u
 describe('kill -9', { timeout: 120_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: whatever was acknowledged is in the files, again and again in one folder`, async () => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const acknowledged = new Map<string, number>();
       for (let round = 0; round < 5; round++) {
         const child = spawn(process.execPath, [CHILD, folder.path, `r${round}`, durability], {
@@ -52,7 +52,7 @@ describe('kill -9', { timeout: 120_000 }, () => {
 describe('a disk that is really full', { timeout: 60_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: refused, nothing half-written, goes on by itself when there is room`, async (t) => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       try {
         execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder.path], { stdio: 'ignore' });
       } catch {
@@ -88,7 +88,7 @@ describe('a disk that is really full', { timeout: 60_000 }, () => {
   }
 
   test('a volume unmounted under the journal is not shadowed; mounted again, the journal goes on', async (t) => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const mount = (): void => {
       execFileSync('mount', ['--bind', join(folder.path, 'volume'), join(folder.path, 'data')], {
         stdio: 'ignore',

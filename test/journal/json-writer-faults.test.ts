@@ -26,7 +26,7 @@ async function run(
   rule: FaultRule,
   durability: Durability,
 ): Promise<{ harness: JournalHarness; error: unknown }> {
-  using folder = temporaryFolder();
+  const folder = temporaryFolder();
   const harness = new JournalHarness(folder.path, faultyFileSystem(rule));
   try {
     await harness.open({ rotateBytes: 6000, syncIntervalMs: 200, durability });
@@ -97,7 +97,7 @@ describe('each call fails once', { timeout: 120_000 }, () => {
 describe('a disk that stays broken', { timeout: 30_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: full: all is refused, nothing left in the files; room again: it goes on by itself`, async () => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const harness = new JournalHarness(folder.path);
       const writer = await harness.open({ durability });
       await scenario(harness, 'a');
@@ -123,7 +123,7 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
     });
 
     test(`${durability}: read-only, writes and cuts refused alike: the same`, async () => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const harness = new JournalHarness(folder.path);
       const writer = await harness.open({ durability });
       await scenario(harness, 'a');
@@ -145,7 +145,7 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
   }
 
   test('a file that cannot be cut back is closed with fewer valid bytes than it has', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     harness.append('a');
@@ -174,7 +174,7 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
   });
 
   test('synced: after a failed sync nothing later is acknowledged, the segment ends at the last good sync', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ durability: 'synced' });
     harness.append('a', 3, 30_000);
@@ -212,7 +212,7 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
   });
 
   test('written: a failed background sync closes the segment as suspect, with all its lines', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     harness.append('a');
@@ -290,7 +290,7 @@ test('any interleaving of appends, flushes, time, faults and repairs keeps the b
       fc.constantFrom<Durability>('written', 'synced'),
       fc.array(step, { maxLength: 60 }),
       async (durability, steps) => {
-        using folder = temporaryFolder();
+        const folder = temporaryFolder();
         const harness = new JournalHarness(folder.path);
         const writer = await harness.open({
           rotateBytes: 5000,
@@ -315,6 +315,8 @@ test('any interleaving of appends, flushes, time, faults and repairs keeps the b
         }
         harness.fileSystem.rule = undefined;
         writer.flush();
+        // A sync that was made to fail may still be on its way.
+        await until(() => harness.answered === harness.given);
         await harness.untilHealthy();
         harness.append('last');
         writer.flush();

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { JournalHarness, temporaryFolder, until } from '../support/journal-harness.ts';
 
 describe('appending', { timeout: 30_000 }, () => {
   test('writes what was queued with one call, acknowledges after it, closes with a report and a sidecar', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     for (let i = 0; i < 100; i++) harness.append(`a${i}`);
@@ -34,7 +43,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('a journal that nothing was written to leaves no segment', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     await harness.open();
     await harness.writer.close();
@@ -43,7 +52,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('an answer may append and flush again', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     let rounds = 0;
@@ -73,7 +82,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('after close everything is refused', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     await harness.open();
     harness.append('a');
@@ -86,7 +95,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('synced: answers follow the sync that covers them, appends go on meanwhile', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ durability: 'synced' });
     harness.append('a');
@@ -106,7 +115,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('written: a sync runs once per interval, and only when something is unsynced', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ syncIntervalMs: 500 });
     const syncs = (): number => harness.fileSystem.calls.filter((call) => call.method === 'syncData').length;
@@ -126,7 +135,7 @@ describe('appending', { timeout: 30_000 }, () => {
 
 describe('rotation', { timeout: 30_000 }, () => {
   test('by size: before the batch that would exceed it, and never an empty segment', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ rotateBytes: 4096 });
     for (let i = 0; i < 40; i++) harness.append(`a${i}`, 3, 300);
@@ -144,7 +153,7 @@ describe('rotation', { timeout: 30_000 }, () => {
   });
 
   test('while too many segments wait for the disk, batches wait too, and all get in', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ rotateBytes: 4096 });
     for (let i = 0; i < 100; i++) harness.append(`a${i}`, 3, 1200);
@@ -157,7 +166,7 @@ describe('rotation', { timeout: 30_000 }, () => {
   });
 
   test('by time: at multiples of the interval on the wall clock, with and without traffic', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     harness.clock.advance(59 * 60_000 + 30_000); // 10:59:30
     const writer = await harness.open({ rotateIntervalMs: 3_600_000 });
@@ -184,7 +193,7 @@ describe('rotation', { timeout: 30_000 }, () => {
   });
 
   test('a clock that goes back neither rotates at once nor holds a segment open beyond one interval', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ rotateIntervalMs: 60_000 });
     harness.append('a');
@@ -206,7 +215,7 @@ describe('rotation', { timeout: 30_000 }, () => {
 describe('files and folders that go away', { timeout: 30_000 }, () => {
   test('lines written into a removed file are refused; the next batch begins a new segment', async () => {
     for (const durability of ['written', 'synced'] as const) {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const harness = new JournalHarness(folder.path);
       const writer = await harness.open({ durability });
       harness.append('a');
@@ -232,7 +241,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('synced: a file removed between write and sync is not acknowledged', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open({ durability: 'synced' });
     harness.append('a');
@@ -245,7 +254,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('a file moved away is noticed within a second', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     harness.append('a');
@@ -267,7 +276,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
 
   test('a removed folder is not made anew; back again, it is locked and written to in a new segment', async () => {
     for (const durability of ['written', 'synced'] as const) {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const harness = new JournalHarness(join(folder.path, 'data'));
       const writer = await harness.open({ durability });
       harness.append('a');
@@ -308,7 +317,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('an idle journal notices too', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(join(folder.path, 'data'));
     await harness.open();
     rmSync(harness.folder, { recursive: true });
@@ -320,7 +329,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('a folder that went away with its segments and came back keeps every line', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(join(folder.path, 'data'));
     const writer = await harness.open({ rotateBytes: 4096 });
     for (let i = 0; i < 20; i++) harness.append(`a${i}`, 3, 300);
@@ -343,7 +352,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('a removed lock file is locked anew; segments go on', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
     harness.append('a');
@@ -365,7 +374,7 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
   });
 
   test('a folder taken over by another daemon is left to it', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const harness = new JournalHarness(join(folder.path, 'data'));
     const writer = await harness.open();
     harness.append('a');
@@ -388,5 +397,35 @@ describe('files and folders that go away', { timeout: 30_000 }, () => {
     other.check();
     assert.equal(harness.acknowledged.has('c'), true);
     assert.equal(new Set(harness.segmentFiles().map((file) => file.slice(-12))).size, 2, 'numbers differ');
+  });
+});
+
+describe('a folder that cannot be used', { timeout: 30_000 }, () => {
+  test('gets one clear line that names it, and nothing stays locked', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder.path, 'file');
+    writeFileSync(file, 'not a folder');
+    for (const path of [file, join(file, 'below')]) {
+      await assert.rejects(new JournalHarness(path).open(), (error: Error & { code: string }) => {
+        assert.equal(error.code, 'FOLDER_NOT_WRITABLE');
+        assert.ok(error.message.startsWith(`FILE_PATH ${path}: cannot be created: `));
+        assert.ok(!error.message.includes('\n'));
+        return true;
+      });
+    }
+    const unreadable = join(folder.path, 'unreadable');
+    mkdirSync(join(unreadable, '.journal', 'manifest.jsonl'), { recursive: true });
+    for (let round = 0; round < 2; round++) {
+      await assert.rejects(new JournalHarness(unreadable).open(), { code: 'JOURNAL_UNREADABLE' });
+    }
+  });
+
+  test('the folder is made with everything above it', async () => {
+    const folder = temporaryFolder();
+    const harness = new JournalHarness(join(folder.path, 'a', 'b', 'c'));
+    await harness.open();
+    harness.append('a');
+    await harness.writer.close();
+    harness.check();
   });
 });

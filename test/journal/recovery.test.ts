@@ -31,7 +31,7 @@ async function written(
   batches: number,
   padBytes: number,
 ): Promise<{ data: Buffer; blocks: Buffer; lines: number }> {
-  using folder = temporaryFolder();
+  const folder = temporaryFolder();
   const harness = new JournalHarness(folder.path);
   await harness.open({ rotateBytes: 1024 ** 3 });
   for (let i = 0; i < batches; i++) {
@@ -72,7 +72,7 @@ describe('recovery', { timeout: 60_000 }, () => {
     ['garbage, then good lines', `{"a":\n${lines}`],
   ] as const) {
     test(`${what} at the end is cut, kept aside and reported`, async () => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       const path = crashed(folder.path, Buffer.concat([Buffer.from(lines), Buffer.from(tail)]));
       const harness = await recover(folder.path);
       assert.equal(readFileSync(path, 'utf8'), lines);
@@ -90,7 +90,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   }
 
   test('a whole segment is kept as it is, found again by a second start, and numbers go on', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const path = crashed(folder.path, lines);
     for (let round = 0; round < 2; round++) {
       const harness = await recover(folder.path);
@@ -105,7 +105,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   });
 
   test('empty files and files without a whole line are removed', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     crashed(folder.path, '{"torn', '');
     writeFileSync(join(folder.path, 'telemetry-20261120T090000Z-000009.jsonl'), '');
     const harness = await recover(folder.path);
@@ -116,7 +116,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   });
 
   test('what the manifest knows, what is compressed and what is not ours is left alone; numbers stay unique', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const path = crashed(folder.path, `${lines}{"torn`);
     writeFileSync(join(folder.path, 'telemetry-20261120T090000Z-000008.jsonl.gz'), 'x');
     writeFileSync(join(folder.path, 'notes.jsonl'), '{"torn');
@@ -156,7 +156,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   });
 
   test('a tail too large to keep aside is left in the file behind the valid bytes', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const path = crashed(folder.path, lines);
     truncateSync(path, 40 * 1024 * 1024);
     const harness = await recover(folder.path);
@@ -168,7 +168,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   });
 
   test('at most 16 torn tails are kept', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const path = crashed(folder.path, lines);
     for (let i = 0; i < 20; i++) {
       appendFileSync(path, `${lines}{"torn`);
@@ -179,7 +179,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   });
 
   test('a flipped byte in a middle block costs no line: it is kept, counted and suspect', async () => {
-    using folder = temporaryFolder();
+    const folder = temporaryFolder();
     const { data, blocks, lines: count } = await written(100, 2000);
     const path = crashed(folder.path, data, blocks.toString());
     data[200_000] = data[200_000]! ^ 1;
@@ -202,7 +202,7 @@ describe('recovery', { timeout: 60_000 }, () => {
   test('blocks that were lost, torn or never written are made again', async () => {
     const { data, blocks } = await written(100, 2000);
     for (const keep of [0, 1, 80, 200, blocks.length - 1]) {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       crashed(folder.path, data, blocks.subarray(0, keep).toString());
       const harness = await recover(folder.path);
       harness.checkSidecars();
@@ -214,7 +214,7 @@ describe('recovery', { timeout: 60_000 }, () => {
     const { data, blocks } = await written(30, 1500);
     await fc.assert(
       fc.asyncProperty(fc.nat(data.length), fc.nat(blocks.length), async (dataBytes, blockBytes) => {
-        using folder = temporaryFolder();
+        const folder = temporaryFolder();
         const path = crashed(
           folder.path,
           data.subarray(0, dataBytes),
@@ -235,12 +235,12 @@ describe('recovery', { timeout: 60_000 }, () => {
 
   test('each file-system call fails once: the start goes on or says why, and the next one finds everything', async () => {
     const calls = await (async () => {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       crashed(folder.path, `${lines}{"torn`, '{"torn sidecar');
       return (await recover(folder.path)).fileSystem.calls;
     })();
     for (const { index, method, path } of calls) {
-      using folder = temporaryFolder();
+      const folder = temporaryFolder();
       crashed(folder.path, `${lines}{"torn`, '{"torn sidecar');
       const first = new JournalHarness(
         folder.path,

@@ -32,9 +32,16 @@ export const DEFAULTS: Omit<JsonWriterOptions, 'filePath'> = {
   durability: 'written',
 };
 
-export function temporaryFolder(): { path: string; [Symbol.dispose](): void } {
+const temporaryFolders: string[] = [];
+process.once('exit', () => {
+  for (const path of temporaryFolders) rmSync(path, { recursive: true, force: true });
+});
+
+/** Removed when the process ends. */
+export function temporaryFolder(): { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), 'journal-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  temporaryFolders.push(path);
+  return { path };
 }
 
 /** `lines` readings whose names all begin with the batch's id. */
