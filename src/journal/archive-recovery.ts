@@ -14,8 +14,10 @@
  * A plain file without a record is the writer's to recover, since it may have a torn tail.
  */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseBlocks } from './blocks.ts';
+import { DamageError } from './compress.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ManifestRecord } from './manifest.ts';
 import type { ManifestFile } from './manifest-file.ts';
@@ -98,7 +100,10 @@ function byNumber(names: readonly SegmentName[]): SegmentName[][] {
   return [...groups.values()];
 }
 
-/** The record of a compressed segment, from nothing but its content. Throws when it cannot be decompressed. */
+/**
+ * The record of a compressed segment, from its content. Throws when that cannot be decompressed, or is not
+ * all that the sidecar speaks of: a truncated file must not get a record that makes it look whole.
+ */
 export async function describeCompressed(
   folder: string,
   name: SegmentName,
@@ -123,6 +128,14 @@ export async function describeCompressed(
         lines++;
       }
       lastLine = lastLine && Buffer.from(lastLine); // a copy, so the chunk can go
+    }
+    // Not every Node.js reports a Zstandard stream that ends too early.
+    const sidecar = await readFile(join(folder, JOURNAL_FOLDER, blocksFile(name.base))).catch(
+      () => undefined,
+    );
+    const covered = sidecar === undefined ? undefined : parseBlocks(sidecar);
+    if (covered !== undefined && covered.end !== 'damaged' && covered.coveredBytes !== bytes) {
+      throw new DamageError(`holds ${bytes} bytes where its sidecar covers ${covered.coveredBytes}`);
     }
     return {
       segment: name.number,

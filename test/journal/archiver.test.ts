@@ -433,6 +433,23 @@ test('compressed files whose records were lost are adopted', async (t) => {
   await assertClean(folder);
 });
 
+test('a truncated file is not adopted as if it were whole', async (t) => {
+  const folder = await temporaryFolder(t);
+  const segment = await writeSegment(folder, 1);
+  const first = await begin(options(folder, { compress: 'zstd' }));
+  first.archiver.closed(segment);
+  await first.archiver.idle();
+  await first.archiver.close({ finishHashes: true });
+  await unlink(join(folder, JOURNAL_FOLDER, 'manifest.jsonl'));
+  const path = join(folder, `${segment.file}.zst`);
+  await truncate(path, (await stat(path)).size - 10);
+  const { archiver, faults } = await begin(options(folder));
+  await archiver.idle();
+  await archiver.close({ finishHashes: true });
+  assert.equal(faults[0]?.file, `${segment.file}.zst`);
+  assert.equal((await loadManifest(folder))!.records.size, 0);
+});
+
 test('retention waits for adopted segments, which may be the oldest', async (t) => {
   const folder = await temporaryFolder(t);
   const segments: ClosedSegment[] = [];

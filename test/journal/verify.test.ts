@@ -115,7 +115,9 @@ test('a broken compressed stream says where the readable part ends', async (t) =
     const { length } = await readFile(path);
     await truncate(path, length - 20);
     const kinds = (await faultsOf(folder)).map(({ kind }) => kind);
-    assert.ok(kinds.includes('decompress') && kinds.includes('size') && kinds.includes('sha256'), `${kinds}`);
+    assert.ok(kinds.includes('size') && kinds.includes('sha256'), `${kinds}`);
+    // Node.js 22 takes a Zstandard stream that breaks off for one that ends; then the bytes are missing.
+    assert.ok(kinds.includes('decompress') || kinds.includes('bytes'), `${kinds}`);
     assert.ok((await faultsOf(folder)).every(({ segment }) => segment === 2));
   }
 });
