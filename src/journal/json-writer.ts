@@ -29,26 +29,23 @@
  * 8. After a fault, health turns true again only by a probe; see journal-health.ts.
  * 9. The folder is made at open only; see folder-watch.ts.
  */
-import { join } from 'node:path';
 import { invariant } from '../base/assert.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { probeDisk } from './disk-probe.ts';
 import type { FileSystem } from './file-system.ts';
-import type { FolderLock } from './folder-lock.ts';
-import { lockFolder } from './folder-lock.ts';
-import type { FolderWatch } from './folder-watch.ts';
-import { openFolder } from './journal-folder.ts';
+import { JournalFolder } from './journal-folder.ts';
 import type { JournalHealth } from './journal-health.ts';
 import { HealthKeeper } from './journal-health.ts';
 import type { JsonWriterEvents, JsonWriterOptions, LostSegment, RetireCause } from './json-writer-events.ts';
-import type { AppendBatch, SegmentFolders } from './open-segment.ts';
+import type { AppendBatch } from './open-segment.ts';
 import { OpenSegment } from './open-segment.ts';
+import type { PendingBatch } from './pending-batches.ts';
+import { nextGroup, refuseFrom } from './pending-batches.ts';
 import type { RecoveryReport } from './recovery.ts';
 import { recoverJournal } from './recovery.ts';
 import type { RotationCause } from './rotation.ts';
 import { rotationCause, untilBoundaryMs } from './rotation.ts';
-import { JOURNAL_FOLDER } from './segment-name.ts';
 import { SegmentSyncer } from './segment-syncer.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
@@ -60,8 +57,6 @@ export type { AppendDone, AppendResult } from './write-fault.ts';
 
 /** How often folder, lock, segment and rotation are looked at. */
 const WATCH_INTERVAL_MS = 1000;
-/** What one writev takes on every system (IOV_MAX). */
-const MAX_GROUP_BATCHES = 1024;
 /** Each holds two descriptors and some unsynced data; a disk this far behind has to catch up first. */
 const MAX_RETIRING = 8;
 
@@ -69,11 +64,6 @@ export interface JsonWriterParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly events: JsonWriterEvents;
-}
-
-interface Pending {
-  readonly batch: AppendBatch;
-  readonly onDone: AppendDone;
 }
 
 interface Current {
@@ -87,19 +77,15 @@ export async function openJsonWriter(
   parts: JsonWriterParts,
 ): Promise<JsonWriter> {
   const { fileSystem, clock, events } = parts;
-  const folders: SegmentFolders = {
-    folder: options.filePath,
-    journalFolder: join(options.filePath, JOURNAL_FOLDER),
-  };
-  const { lock, watch } = await openFolder(fileSystem, folders);
+  const folder = await JournalFolder.open(fileSystem, options.filePath);
   try {
-    const report = await recoverJournal(fileSystem, folders, 0, clock.nowMs());
-    const writer = new JsonWriter(options, parts, folders, lock, watch, report);
+    const report = await recoverJournal(fileSystem, folder.paths, 0, clock.nowMs());
+    const writer = new JsonWriter(options, parts, folder, report);
     events.onRecovered(report);
     for (const { closed } of report.segments) events.onSegmentClosed(closed, 'recovered');
     return writer;
   } catch (error) {
-    await lock.release();
+    await folder.release();
     throw error;
   }
 }
@@ -109,12 +95,10 @@ export class JsonWriter {
   readonly #fileSystem: FileSystem;
   readonly #clock: Clock;
   readonly #events: JsonWriterEvents;
-  readonly #folders: SegmentFolders;
-  #lock: FolderLock;
-  readonly #watch: FolderWatch;
+  readonly #folder: JournalFolder;
   readonly #health: HealthKeeper;
 
-  #queue: Pending[] = [];
+  #queue: PendingBatch[] = [];
   #flushing = false;
   #flushAgain = false;
   #current: Current | undefined;
@@ -130,24 +114,19 @@ export class JsonWriter {
   #closing: Promise<void> | undefined;
 
   #watchTimer: Timer | undefined;
-  #syncTimer: Timer | undefined;
 
   /** Use openJsonWriter. */
   constructor(
     options: JsonWriterOptions,
     parts: JsonWriterParts,
-    folders: SegmentFolders,
-    lock: FolderLock,
-    watch: FolderWatch,
+    folder: JournalFolder,
     recovered: RecoveryReport,
   ) {
     this.#options = options;
     this.#fileSystem = parts.fileSystem;
     this.#clock = parts.clock;
     this.#events = parts.events;
-    this.#folders = folders;
-    this.#lock = lock;
-    this.#watch = watch;
+    this.#folder = folder;
     this.#health = new HealthKeeper(
       this.#clock,
       () => this.#repair(),
@@ -208,7 +187,7 @@ export class JsonWriter {
     let at = 0;
     while (at < queue.length) {
       if (this.#adrift !== undefined) {
-        refuse(queue, at, this.#adrift);
+        refuseFrom(queue, at, this.#adrift);
         return;
       }
       const cause = this.#rotationCause(queue[at]!.batch.bytes.length);
@@ -220,33 +199,22 @@ export class JsonWriter {
         }
         const fault = this.#begin();
         if (fault !== undefined) {
-          refuse(queue, at, fault);
+          refuseFrom(queue, at, fault);
           return;
         }
       }
-      const group = this.#nextGroup(queue, at, this.#current!.segment.bytes);
+      const group = nextGroup(queue, at, this.#current!.segment.bytes, this.#options.rotateBytes);
       at += group.length;
       const fault = this.#writeGroup(this.#current!, group);
       // Those behind would most likely meet the same fault: answer them now rather than after as many tries.
       if (fault !== undefined) {
-        refuse(queue, at, fault);
+        refuseFrom(queue, at, fault);
         return;
       }
     }
   }
 
-  #nextGroup(queue: readonly Pending[], from: number, segmentBytes: number): Pending[] {
-    let bytes = segmentBytes + queue[from]!.batch.bytes.length;
-    let to = from + 1;
-    while (to < queue.length && to - from < MAX_GROUP_BATCHES) {
-      bytes += queue[to]!.batch.bytes.length;
-      if (bytes > this.#options.rotateBytes) break;
-      to++;
-    }
-    return queue.slice(from, to);
-  }
-
-  #writeGroup(current: Current, group: readonly Pending[]): WriteFault | undefined {
+  #writeGroup(current: Current, group: readonly PendingBatch[]): WriteFault | undefined {
     const { segment, syncer } = current;
     const bytesBefore = segment.bytes;
     const linesBefore = segment.lines;
@@ -273,9 +241,9 @@ export class JsonWriter {
       void syncer.start();
     } else {
       for (let i = 0; i < report.kept; i++) group[i]!.onDone({ ok: true });
-      this.#armSync();
+      syncer.startLater(this.#options.syncIntervalMs);
     }
-    if (fault !== undefined) refuse(group, report.kept, fault);
+    if (fault !== undefined) refuseFrom(group, report.kept, fault);
     return fault;
   }
 
@@ -287,7 +255,7 @@ export class JsonWriter {
   #begin(): WriteFault | undefined {
     for (;;) {
       try {
-        const segment = OpenSegment.begin(this.#fileSystem, this.#folders, {
+        const segment = OpenSegment.begin(this.#fileSystem, this.#folder.paths, {
           number: this.#nextNumber,
           startedAtMs: this.#clock.nowMs(),
           startedMonotonicMs: this.#clock.monotonicMs(),
@@ -322,8 +290,6 @@ export class JsonWriter {
   #retire(cause: RetireCause): void {
     const { segment, syncer } = this.#current!;
     this.#current = undefined;
-    this.#syncTimer?.cancel();
-    this.#syncTimer = undefined;
     this.#retiring++;
     const drained = syncer.drain();
     this.#retired = this.#retired.then(async () => {
@@ -347,21 +313,6 @@ export class JsonWriter {
     });
   }
 
-  #armSync(): void {
-    if (this.#syncTimer !== undefined || this.#current === undefined) return;
-    const { segment, syncer } = this.#current;
-    if (segment.unsyncedBytes === 0) return;
-    this.#syncTimer = this.#clock.setTimer(this.#options.syncIntervalMs, () => {
-      // The sidecar is brought up to date at the same pace: after a crash only what follows is read line by line.
-      segment.endBlock();
-      void syncer.start().then(() => {
-        if (this.#current?.segment !== segment) return;
-        this.#syncTimer = undefined;
-        this.#armSync();
-      });
-    });
-  }
-
   #armWatch(): void {
     this.#watchTimer?.cancel();
     if (this.#closing !== undefined) return;
@@ -379,7 +330,7 @@ export class JsonWriter {
 
   #checkFolder(): void {
     try {
-      const fault = this.#watch.check(this.#lock);
+      const fault = this.#folder.check();
       if (fault !== undefined) {
         this.#adrift = fault;
         if (this.#current !== undefined) this.#retire('adrift');
@@ -398,7 +349,7 @@ export class JsonWriter {
       this.#adrift = await this.#reattach(this.#adrift);
       if (this.#adrift !== undefined) return this.#adrift;
     }
-    await probeDisk(this.#fileSystem, this.#folders.journalFolder);
+    await probeDisk(this.#fileSystem, this.#folder.paths.journalFolder);
     return undefined;
   }
 
@@ -406,16 +357,11 @@ export class JsonWriter {
   async #reattach(before: WriteFault): Promise<WriteFault | undefined> {
     // Until the segments we had open there are closed, recovery must not touch them.
     await this.#retired;
-    const refusal = await this.#watch.accept(this.#folders.journalFolder);
-    if (refusal !== undefined) return refusal;
     try {
-      if ((await this.#fileSystem.stat(this.#folders.journalFolder)) === undefined) {
-        await this.#fileSystem.makeFolder(this.#folders.journalFolder, false);
-      }
-      await this.#lock.release();
-      this.#lock = await lockFolder(this.#fileSystem, this.#folders.folder, this.#folders.journalFolder);
+      const refusal = await this.#folder.takeUpAgain();
+      if (refusal !== undefined) return refusal;
       const now = this.#clock.nowMs();
-      const report = await recoverJournal(this.#fileSystem, this.#folders, this.#reportedNumber, now);
+      const report = await recoverJournal(this.#fileSystem, this.#folder.paths, this.#reportedNumber, now);
       this.#nextNumber = Math.max(this.#nextNumber, report.highestNumber + 1);
       this.#reportedNumber = this.#nextNumber - 1;
       this.#events.onRecovered(report);
@@ -438,13 +384,6 @@ export class JsonWriter {
     while (this.#queue.length > 0) await this.#retired;
     if (this.#current !== undefined) this.#retire('close');
     while (this.#retiring > 0) await this.#retired;
-    this.#syncTimer?.cancel();
-    await this.#lock.release();
-  }
-}
-
-function refuse(pendings: readonly Pending[], from: number, fault: WriteFault): void {
-  for (let i = from; i < pendings.length; i++) {
-    pendings[i]!.onDone({ ok: false, code: fault.code, message: fault.message });
+    await this.#folder.release();
   }
 }

@@ -18,7 +18,7 @@
  *    BEFORE anybody is told, so no refused line stays among the valid bytes.
  * 4. Positive acknowledgements go out in the order of the `wait` calls.
  */
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { OpenSegment } from './open-segment.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
@@ -37,6 +37,8 @@ export class SegmentSyncer {
   #waiting: AppendDone[] = [];
   #running: Promise<void> | undefined;
   #failure: WriteFault | undefined;
+  #timer: Timer | undefined;
+  #draining = false;
 
   constructor(segment: OpenSegment, acknowledges: boolean, clock: Clock, events: SyncEvents) {
     this.#segment = segment;
@@ -62,8 +64,24 @@ export class SegmentSyncer {
     return this.#running ?? Promise.resolve();
   }
 
-  /** Syncs all that was written; resolves, without rejecting, once no sync runs any more. */
+  /** Begins a sync after a while, and again, as long as something is unsynced. */
+  startLater(delayMs: number): void {
+    if (this.#timer !== undefined || this.#draining || this.#failure !== undefined) return;
+    if (this.#segment.unsyncedBytes === 0) return;
+    this.#timer = this.#clock.setTimer(delayMs, () => {
+      // The sidecar is brought up to date at the same pace: after a crash only what follows is read line by line.
+      this.#segment.endBlock();
+      void this.start().then(() => {
+        this.#timer = undefined;
+        this.startLater(delayMs);
+      });
+    });
+  }
+
+  /** For a segment that takes no more. Syncs all that was written; resolves, without rejecting, once no sync runs any more. */
   async drain(): Promise<void> {
+    this.#draining = true;
+    this.#timer?.cancel();
     await this.#running;
     // What was written while the last sync ran and nobody waits for.
     await this.start();
