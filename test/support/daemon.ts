@@ -27,9 +27,16 @@ export class DaemonProcess {
   readonly #child: ChildProcess;
   #waiting: { matches: (record: LogRecord) => boolean; resolve: (record: LogRecord) => void }[] = [];
 
-  constructor(folder: string, environment: Readonly<Record<string, string>>, args: readonly string[] = []) {
+  /** `launcher`: a program that becomes the daemon, such as taskset. */
+  constructor(
+    folder: string,
+    environment: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+    launcher: readonly string[] = [],
+  ) {
     this.folder = folder;
-    this.#child = spawn(process.execPath, [ENTRY, 'serve', ...args], {
+    const [program, ...rest] = [...launcher, process.execPath, ENTRY, 'serve', ...args];
+    this.#child = spawn(program!, rest, {
       // A folder without an .env file, so that a developer's own does not change what is tested.
       cwd: tmpdir(),
       env: {

@@ -1,0 +1,175 @@
+/**
+ * Loads a daemon as hard as it takes (closed loop: each stream sends its next request when the last was
+ * answered) and measures a window in the middle of that load:
+ *
+ *   start ──warm-up──▶ usage of both processes ──window──▶ usage of both processes ──▶ load ends
+ *
+ * What counts is what was answered inside the window, over the CPU time used inside the window. h2load
+ * names the end of every request; with `send` in its place, the daemon's own counter is read at both ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isOnPath } from '../test/support/requirements.ts';
+import { type Cores, pinned } from './cores.ts';
+import type { DaemonUnderTest } from './daemon-under-test.ts';
+import { type Percentiles, percentilesOf } from './figures.ts';
+import { requestsBetween } from './h2load-log.ts';
+import { hasProc, readUsage, type Usage, type UsageBetween, usageBetween } from './process-usage.ts';
+import { grpcMessage, requestBody } from './request-body.ts';
+
+export const GENERATORS = ['h2load', 'send'] as const;
+export type Generator = (typeof GENERATORS)[number];
+
+export interface LoadShape {
+  readonly generator: Generator;
+  readonly readingsPerRequest: number;
+  readonly connections: number;
+  /** Requests underway on each connection. */
+  readonly streams: number;
+  readonly warmUpMs: number;
+  readonly durationMs: number;
+  readonly cores: Cores;
+  /** Where to keep the request body and the generator's log. */
+  readonly scratch: string;
+}
+
+export interface LoadWindow {
+  readonly requests: number;
+  readonly elapsedMs: number;
+  /** From the moment the generator sends a request to its answer: closed loop, waiting behind its own kind included. */
+  readonly latencyMs: Percentiles;
+  /** Undefined where there is no /proc. */
+  readonly daemon: UsageBetween | undefined;
+  readonly generator: UsageBetween | undefined;
+}
+
+const ENTRY = new URL('../bin/telemetry-sink.js', import.meta.url).pathname;
+/** The load starts before and goes on after the window by this much. */
+const MARGIN_MS = 250;
+
+/** h2load where it is installed, since it costs a tenth of what a load generator in JavaScript does. */
+export function chooseGenerator(wish: string): Generator {
+  if (wish === 'h2load' || wish === 'send') return wish;
+  return isOnPath('h2load') ? 'h2load' : 'send';
+}
+
+export async function loadDaemon(daemon: DaemonUnderTest, shape: LoadShape): Promise<LoadWindow> {
+  const scratch = await mkdtemp(join(shape.scratch, 'telemetry-sink-load-'));
+  try {
+    return await (shape.generator === 'h2load' ? viaH2load : viaSend)(daemon, shape, scratch);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function viaH2load(daemon: DaemonUnderTest, shape: LoadShape, scratch: string): Promise<LoadWindow> {
+  const body = join(scratch, 'request');
+  const log = join(scratch, 'log');
+  await writeFile(body, grpcMessage(requestBody(shape.readingsPerRequest)));
+  const load = startLoad(shape.cores.load, [
+    'h2load',
+    ...['-c', String(shape.connections), '-m', String(shape.streams)],
+    ...['-t', String(Math.min(shape.cores.loadThreads, shape.connections))],
+    ...['-D', `${shape.durationMs + 2 * MARGIN_MS}ms`, `--warm-up-time=${shape.warmUpMs}ms`],
+    ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body, `--log-file=${log}`],
+    `http://${daemon.grpc}/sensor.v1.SensorService/SendSensorValues`,
+  ]);
+  const { before, after } = await watchWindow(daemon, load, shape);
+  await load.ended;
+  const { latenciesUs, failed } = requestsBetween(await readFile(log), before.atMs, after.atMs);
+  if (failed > 0) throw new Error(`${failed} requests were not answered with 200`);
+  return windowOf(before, after, latenciesUs.length, percentilesOf(latenciesUs));
+}
+
+async function viaSend(daemon: DaemonUnderTest, shape: LoadShape): Promise<LoadWindow> {
+  const threads = Math.min(shape.cores.loadThreads, shape.connections);
+  const load = startLoad(shape.cores.load, [
+    ...[process.execPath, ENTRY, 'send', '--json', '--quiet', '--target', daemon.grpc],
+    ...['--readings-per-request', String(shape.readingsPerRequest), '--threads', String(threads)],
+    ...['--connections', String(shape.connections)],
+    ...['--concurrency', String(shape.connections * shape.streams)],
+    ...['--duration', `${shape.warmUpMs + shape.durationMs + 2 * MARGIN_MS}ms`],
+  ]);
+  const { before, after } = await watchWindow(daemon, load, shape);
+  const { attempt_latency_ms: latency } = JSON.parse(await load.ended) as SendSummary;
+  return windowOf(before, after, after.ok - before.ok, latency);
+}
+
+/** What `send --json` prints, as far as it is used here. */
+export interface SendSummary {
+  readonly delivered: boolean;
+  readonly elapsed_s: number;
+  readonly planned_requests_per_s: number | null;
+  readonly readings: { readonly acknowledged: number; readonly not_sent: number; readonly per_s: number };
+  readonly requests: { readonly acknowledged: number; readonly retries: number; readonly per_s: number };
+  readonly latency_ms: Percentiles & { readonly count: number };
+  readonly attempt_latency_ms: Percentiles & { readonly count: number };
+  readonly max_behind_schedule_ms: number;
+  readonly failed_attempts: Readonly<Record<string, number>>;
+}
+
+export interface RunningLoad {
+  readonly child: ChildProcess;
+  /** Its standard output; throws when it ended badly. */
+  readonly ended: Promise<string>;
+}
+
+export function startLoad(cores: string | undefined, command: readonly string[]): RunningLoad {
+  const [program, ...args] = pinned(cores, command);
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const ended = once(child, 'close').then(([status]) => {
+    if (status === 0) return stdout;
+    throw new Error(`${command[0]} ended with ${status}: ${stderr || stdout}`);
+  });
+  ended.catch(() => {}); // it may end before anybody waits for it
+  return { child, ended };
+}
+
+/** Until the load ends, so that a broken one is reported rather than measured. */
+async function whileLoaded(load: RunningLoad, durationMs: number): Promise<void> {
+  const hasEnded = await Promise.race([load.ended.then(() => true), sleep(durationMs).then(() => false)]);
+  if (hasEnded) throw new Error('the load ended before its time');
+}
+
+interface Edge {
+  readonly atMs: number;
+  /** Requests acknowledged so far, by the daemon's books. */
+  readonly ok: number;
+  readonly daemon: Usage | undefined;
+  readonly generator: Usage | undefined;
+}
+
+async function watchWindow(
+  daemon: DaemonUnderTest,
+  load: RunningLoad,
+  shape: LoadShape,
+): Promise<{ readonly before: Edge; readonly after: Edge }> {
+  const edge = async (): Promise<Edge> => {
+    const ok =
+      shape.generator === 'send' ? (await daemon.metrics()).get('telemetry_sink_requests_ok_total')! : 0;
+    return { atMs: Date.now(), ok, daemon: readUsage(daemon.pid), generator: readUsage(load.child.pid!) };
+  };
+  await whileLoaded(load, shape.warmUpMs + MARGIN_MS);
+  const before = await edge();
+  await whileLoaded(load, shape.durationMs);
+  return { before, after: await edge() };
+}
+
+function windowOf(before: Edge, after: Edge, requests: number, latencyMs: Percentiles): LoadWindow {
+  const between = (process: 'daemon' | 'generator'): UsageBetween | undefined =>
+    hasProc ? usageBetween(before[process]!, after[process]!) : undefined;
+  return {
+    requests,
+    elapsedMs: after.atMs - before.atMs,
+    latencyMs,
+    daemon: between('daemon'),
+    generator: between('generator'),
+  };
+}
