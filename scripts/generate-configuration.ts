@@ -3,7 +3,7 @@ import { flagOf, type Option } from '../src/base/option.ts';
 import { catalogue } from '../src/commands/catalogue.ts';
 import type { AnyCommand } from '../src/commands/command.ts';
 import { daemonGroups } from '../src/commands/option-groups.ts';
-import { acceptedText, defaultText } from '../src/config/accepted.ts';
+import { acceptedShortText, acceptedText, defaultText } from '../src/config/accepted.ts';
 import type { OptionGroups } from '../src/config/resolve.ts';
 import type { GeneratedFile } from './generate-descriptors.ts';
 
@@ -95,7 +95,7 @@ function table(options: readonly Option[]): string {
         : option.default === ''
           ? defaultText(option)
           : `\`${option.default}\``,
-      acceptedText(option),
+      acceptedShortText(option),
       meaning,
     ];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;

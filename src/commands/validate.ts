@@ -4,11 +4,12 @@
  * `--preflight` also tries the folder and the ports.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { bindHosts, formatListenAddress, type ListenAddress } from '../base/listen-address.ts';
+import { makeFolders } from '../base/make-folders.ts';
 import { optionGroup } from '../base/option.ts';
 import { paint } from '../config/help.ts';
 import type { Fault, Resolution, ResolvedOption } from '../config/resolution.ts';
@@ -135,7 +136,7 @@ async function preflight(config: DaemonConfig): Promise<readonly Fault[]> {
 async function folderProblem(folder: string): Promise<string | undefined> {
   const probe = join(folder, `.preflight-${randomUUID()}`);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     await writeFile(probe, '');
     await rm(probe);
     return undefined;

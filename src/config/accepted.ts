@@ -33,7 +33,15 @@ const KIND_TEXT = {
 /** `a size such as 64KiB or 1.5GiB, 1MiB to 1TiB; 0 = off`. */
 export function acceptedText(option: Option): string {
   if (option.type === 'enum') return option.values.join(', ');
+  if (option.type === 'list' && option.env === undefined) return 'text, as often as needed';
   return joinRange(option, KIND_TEXT[option.type]);
+}
+
+/** The same for a page that explains sizes and durations once: `size, 1MiB to 1TiB; 0 = off`. */
+export function acceptedShortText(option: Option): string {
+  if (option.type === 'bytes') return joinRange(option, 'size');
+  if (option.type === 'duration') return joinRange(option, 'duration');
+  return acceptedText(option);
 }
 
 /** The short form for tables and help, where the placeholder already tells the kind: `1MiB to 1TiB; 0 = off`. */

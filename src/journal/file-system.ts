@@ -15,6 +15,7 @@
 import * as fs from 'node:fs';
 import { open as openHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { makeFolders } from '../base/make-folders.ts';
 
 /**
  * read: must exist. create: read and write, must not exist. write: read and write, created when missing.
@@ -146,7 +147,7 @@ export const realFileSystem: FileSystem = {
   },
   list: (path) => fs.promises.readdir(path),
   makeFolder: async (path, recursive) => {
-    await fs.promises.mkdir(path, { recursive });
+    await (recursive ? makeFolders(path) : fs.promises.mkdir(path));
   },
   rename: (from, to) => fs.promises.rename(from, to),
   unlink: (path) => fs.promises.unlink(path),

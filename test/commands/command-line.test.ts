@@ -119,11 +119,12 @@ for (const entry of catalogue) {
     assert.equal(stripVTControlCharacters(coloured.stdout), stdout);
   });
 
-  test(`${entry.name}: its defaults parse, and no two of its names are mistaken for each other`, async () => {
+  test(`${entry.name}: its defaults parse, and without input nothing but what must be given is missing`, async () => {
     const { groups } = await entry.load();
     const { faults } = resolve(groups, { given: new Map(), env: {}, envFile: undefined });
+    // A check across options may ask for one of several; those faults have no source.
     assert.deepEqual(
-      faults.filter(({ source }) => source?.kind !== 'default'),
+      faults.filter(({ source }) => source !== undefined && source.kind !== 'default'),
       [],
     );
   });
