@@ -3,16 +3,20 @@
  * (protobufjs decodes to objects, JSON.stringify prints them). The two take turns within a round, so that whatever
  * else the machine does hits both alike; the numbers are medians over the rounds.
  *
- *   node bench/line-encoder.ts [rounds] [milliseconds per turn]
+ *   npm run bench:encoder -- [rounds] [milliseconds per turn]
  */
-import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 import { ByteBuffer } from '../src/base/byte-buffer.ts';
 import { LineEncoder } from '../src/ingest/line-encoder.ts';
+import { describeMachine, machineText } from './machine.ts';
 
 const rounds = Number(process.argv[2] ?? 7);
 const turnMs = Number(process.argv[3] ?? 200);
+if (!(rounds >= 1) || !(turnMs > 0)) {
+  console.error('usage: npm run bench:encoder -- [rounds] [milliseconds per turn]');
+  process.exit(2);
+}
 
 const contractPath = fileURLToPath(new URL('../proto/sensor/v1/sensor.proto', import.meta.url));
 const contract = new protobuf.Root().loadSync(contractPath, { keepCase: true });
@@ -145,8 +149,8 @@ function median(values: number[]): number {
   return sorted[sorted.length >> 1]!;
 }
 
-console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, node ${process.version}, ${new Date().toISOString()}`);
-console.log(`one thread, medians of ${rounds} rounds of ${turnMs} ms each\n`);
+console.log(machineText(describeMachine('.')));
+console.log(`one thread, nothing pinned, medians of ${rounds} rounds of ${turnMs} ms each\n`);
 console.log(
   'workload'.padEnd(28),
   'encoder: readings/s   MB/s in  MB/s out',

@@ -29,6 +29,8 @@ export interface LoadShape {
   readonly connections: number;
   /** Requests underway on each connection. */
   readonly streams: number;
+  /** h2load only: start requests at this rate instead of one as soon as another was answered. */
+  readonly requestsPerSecond?: number;
   readonly warmUpMs: number;
   readonly durationMs: number;
   readonly cores: Cores;
@@ -73,6 +75,9 @@ async function viaH2load(daemon: DaemonUnderTest, shape: LoadShape, scratch: str
     'h2load',
     ...['-c', String(shape.connections), '-m', String(shape.streams)],
     ...['-t', String(Math.min(shape.cores.loadThreads, shape.connections))],
+    ...(shape.requestsPerSecond === undefined
+      ? []
+      : [`--rps=${shape.requestsPerSecond / shape.connections}`]),
     ...['-D', `${shape.durationMs + 2 * MARGIN_MS}ms`, `--warm-up-time=${shape.warmUpMs}ms`],
     ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body, `--log-file=${log}`],
     `http://${daemon.grpc}/sensor.v1.SensorService/SendSensorValues`,
