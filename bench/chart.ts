@@ -26,7 +26,9 @@ const TOP = 64;
 const BOTTOM = 74;
 /** Dots of different series beside each other rather than on each other. */
 const SHIFT = 7;
-const END_LABEL_DISTANCE = 18;
+const NAME_DISTANCE = 20;
+/** Above the highest value, for its number. */
+const HEADROOM = 1.8;
 
 const STYLE = `
   .paper { fill: #ffffff; stroke: #d0d7de } .grid { stroke: #d8dee4 } text { fill: #1f2328; font: 13px system-ui, sans-serif }
@@ -49,7 +51,7 @@ export function chartOf(cells: readonly ChartCell[], caption: string): string {
   const series = seriesOf(cells);
   const batches = [...new Set(cells.map((cell) => cell.readings_per_request))].toSorted((a, b) => a - b);
   const bottom = 10 ** Math.floor(Math.log10(Math.min(...cells.map((cell) => cell.readings_per_second.min))));
-  const top = 10 ** Math.ceil(Math.log10(Math.max(...cells.map((cell) => cell.readings_per_second.max))));
+  const top = Math.max(...cells.map((cell) => cell.readings_per_second.max)) * HEADROOM;
   const y = (rate: number): number =>
     round(HEIGHT - BOTTOM - (Math.log(rate / bottom) / Math.log(top / bottom)) * (HEIGHT - TOP - BOTTOM));
   const span = WIDTH - LEFT - RIGHT - 60;
@@ -61,7 +63,7 @@ export function chartOf(cells: readonly ChartCell[], caption: string): string {
   const parts: string[] = [];
   for (let rate = bottom; rate <= top; rate *= 10) {
     parts.push(`<path class="grid" d="M${LEFT} ${y(rate)}H${WIDTH - RIGHT}"/>`);
-    parts.push(`<text class="end" x="${LEFT - 8}" y="${y(rate) + 4}">${figure(rate)}</text>`);
+    parts.push(`<text class="end" x="${LEFT - 8}" y="${y(rate) + 4}">${short(rate)}</text>`);
   }
   const middle = (series.length - 1) / 2;
   for (const batch of batches) {
@@ -69,16 +71,7 @@ export function chartOf(cells: readonly ChartCell[], caption: string): string {
       `<text class="mid" x="${x(batch, middle)}" y="${HEIGHT - BOTTOM + 22}">${figure(batch)}</text>`,
     );
   }
-  let lowestLabel = Number.POSITIVE_INFINITY;
-  const ends = series
-    .map(({ name, cells: own }, index) => ({ name, index, y: y(own.at(-1)!.readings_per_second.median) }))
-    .toSorted((a, b) => b.y - a.y);
-  for (const end of ends) {
-    lowestLabel = Math.min(end.y + 4, lowestLabel - END_LABEL_DISTANCE);
-    parts.push(
-      `<text class="name s${end.index % 6}" x="${WIDTH - RIGHT + 10}" y="${lowestLabel}">${escaped(end.name)}</text>`,
-    );
-  }
+  parts.push(...namesOf(series, y));
   for (const [index, { cells: own }] of series.entries()) {
     const at = own.map((cell) => ({ ...cell.readings_per_second, x: x(cell.readings_per_request, index) }));
     parts.push(`<g class="s${index % 6}">`);
@@ -91,11 +84,10 @@ export function chartOf(cells: readonly ChartCell[], caption: string): string {
     }
     parts.push('</g>');
   }
-  for (const [n, cell] of labelled(series).entries()) {
+  for (const cell of labelled(series)) {
     const index = series.findIndex(({ cells: own }) => own.includes(cell));
-    const above = n === 0 ? -12 : -14;
     parts.push(
-      `<text class="mid small" x="${x(cell.readings_per_request, index)}" y="${y(cell.readings_per_second.max) + above}">${short(cell.readings_per_second.median)}</text>`,
+      `<text class="mid small" x="${x(cell.readings_per_request, index)}" y="${y(cell.readings_per_second.max) - 12}">${short(cell.readings_per_second.median)}</text>`,
     );
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Readings per second by readings per request">
@@ -109,6 +101,19 @@ ${parts.join('\n')}
 <text class="small" x="20" y="${HEIGHT - 14}">${escaped(caption)}</text>
 </svg>
 `;
+}
+
+/** Beside the end of the lines, in the order of the ends, as far apart as text has to be. */
+function namesOf(series: readonly Series[], y: (rate: number) => number): readonly string[] {
+  const ends = series
+    .map(({ name, cells }, index) => ({ name, index, y: y(cells.at(-1)!.readings_per_second.median) }))
+    .toSorted((a, b) => a.y - b.y);
+  const centre = ends.reduce((sum, end) => sum + end.y, 0) / ends.length;
+  return ends.map((end, place) => {
+    const lineY = round(centre + (place - (ends.length - 1) / 2) * NAME_DISTANCE);
+    const text = `<text class="name" x="${WIDTH - RIGHT + 24}" y="${lineY + 4}">${escaped(end.name)}</text>`;
+    return `<g class="s${end.index % 6}">${marker(end.index, WIDTH - RIGHT + 12, lineY)}${text}</g>`;
+  });
 }
 
 function seriesOf(cells: readonly ChartCell[]): readonly Series[] {
