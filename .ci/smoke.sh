@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.."
 readings=20000
 folder=$(mktemp -d)
 daemon=
+tail_pid=
 
-# The daemon and npm in front of it are a process group of their own, so that nothing outlives a failure.
+# What runs in the background is a process group of its own, npm included, so that nothing outlives a failure.
 cleanup() {
   [[ -z $daemon ]] || kill -KILL -- "-$daemon" 2>/dev/null || true
+  [[ -z $tail_pid ]] || kill -KILL -- "-$tail_pid" 2>/dev/null || true
   rm -rf "$folder"
 }
 trap cleanup EXIT
@@ -63,22 +65,27 @@ curl -fsS "http://localhost:$admin_port/healthz" >/dev/null || fail "/healthz"
 curl -fsS "http://localhost:$admin_port/api/v1/status" >/dev/null || fail "/api/v1/status"
 passed "metrics, health, status"
 
-# tail follows until it is told to stop; the line it shows comes while it follows.
-npx telemetry-sink tail --sensor smoke-3 >"$folder/tail" 2>"$folder/tail-errors" &
+# What tail shows came while it followed: -n 0 leaves out what was there before.
+setsid npx telemetry-sink tail --follow --lines 0 --sensor smoke-3 >"$folder/tail" 2>"$folder/tail-errors" &
 tail_pid=$!
 for ((attempt = 0; ; attempt++)); do
   echo '{"sensor_name":"smoke-3","sensor_value":44}' | npx telemetry-sink send --stdin --quiet >/dev/null || fail "send"
   grep -q smoke-3 "$folder/tail" && break
-  ((attempt < 30)) || fail "tail shows nothing: $(cat "$folder/tail-errors")"
+  kill -0 "$tail_pid" 2>/dev/null || fail "tail ended: $(cat "$folder/tail-errors")"
+  ((attempt < 60)) || fail "tail shows nothing: $(cat "$folder/tail-errors")"
 done
-kill -INT "$tail_pid" 2>/dev/null || true
+kill -TERM -- "-$tail_pid"
 wait "$tail_pid" || true
-passed "tail --sensor"
+tail_pid=
+npx telemetry-sink tail --sensor smoke-1 | grep -q '"sensor_value":42' || fail "tail of one reading"
+passed "tail, tail --follow"
 
 mkdir "$folder/copy"
 npx telemetry-sink copy-out --tar | tar x -C "$folder/copy" || fail "copy-out"
-[[ -n $(find "$folder/copy" -name '*.jsonl*') ]] || fail "copy-out copied no segment"
-passed "copy-out --tar: $(find "$folder/copy" -name '*.jsonl*' | wc -l) closed segments"
+segments=$(find "$folder/copy" -maxdepth 1 -name 'telemetry-*' | wc -l)
+((segments > 0)) || fail "copy-out copied no segment"
+npx telemetry-sink verify "$folder/copy" || fail "verify of the copy"
+passed "copy-out --tar: $segments closed segments, verified"
 
 kill -TERM "$daemon"
 wait "$daemon" || fail "SIGTERM through npm start: ends with $?"
