@@ -1,0 +1,34 @@
+/** The smaller benchmarks, each once: they run, and print figures. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { benchReport, runBench } from './bench-run.ts';
+
+test('the encoder against the ordinary way', async () => {
+  const { status, stdout, stderr } = await runBench('line-encoder', ['1', '1']);
+  assert.equal(status, 0, stderr);
+  const rates = [...stdout.matchAll(/^simple, \d+ per request +([\d,]+)/gm)].map((match) =>
+    Number(match[1]!.replaceAll(',', '')),
+  );
+  assert.equal(rates.length, 4);
+  for (const rate of rates) assert.ok(rate > 0);
+});
+
+test('the admin endpoints by autocannon', async () => {
+  const { paths } = await benchReport<{ paths: Record<string, Record<string, number>> }>('admin', [
+    ...['--seconds', '1', '--connections', '2', '--paths', '/metrics,/healthz'],
+  ]);
+  assert.deepEqual(Object.keys(paths), ['/metrics', '/healthz']);
+  for (const figures of Object.values(paths)) {
+    assert.ok(figures.requests_per_second! > 0);
+    assert.equal(figures.failed, 0);
+  }
+});
+
+test('every benchmark explains its options', async () => {
+  for (const script of ['daemon', 'latency', 'soak', 'admin']) {
+    const { status, stdout } = await runBench(script, ['--help']);
+    assert.equal(status, 0);
+    assert.match(stdout, /^npm run bench/);
+    assert.match(stdout, /--write +Keep the report/);
+  }
+});
