@@ -213,6 +213,7 @@ deliver(
         maximum_requests_per_second: ofCell.map(({ maximum }) =>
           maximum === undefined ? null : Math.round(maximum),
         ),
+        requests_acknowledged: ofCell.map(({ summary }) => summary.requests.acknowledged),
         ...Object.fromEntries(
           Object.entries(COLUMNS).map(([name, of]) => [
             name.replaceAll(/[ /.,]+/g, '_'),

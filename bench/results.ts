@@ -21,7 +21,10 @@ export interface Report {
 
 /** The command line as it was typed, for the result to repeat. */
 export function reprintCommand(script: string): string {
-  const args = process.argv.slice(2).filter((arg) => arg !== '--write');
+  const args = process.argv
+    .slice(2)
+    .filter((arg) => arg !== '--write')
+    .map((arg) => (/^[\w./,:=-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`));
   return `npm run ${script}${args.length > 0 ? ` -- ${args.join(' ')}` : ''}`;
 }
 

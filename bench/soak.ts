@@ -39,6 +39,10 @@ const args = new BenchArguments('npm run bench:soak: is memory flat at half of t
   'rotate-bytes': { default: '64MiB', help: 'ROTATE_BYTES' },
   compress: { default: 'zstd', help: 'COMPRESS' },
   'retain-bytes': { default: '512MiB', help: 'RETAIN_BYTES' },
+  'retain-files': {
+    default: '12',
+    help: 'RETAIN_FILES; what the load of send compresses to is too little to reach bytes',
+  },
   ...commonOptions,
 });
 const wish = commonWish(args);
@@ -83,6 +87,7 @@ async function soak(requestsPerSecond: number): Promise<SoakResult> {
       ROTATE_BYTES: args.text('rotate-bytes'),
       COMPRESS: args.text('compress'),
       RETAIN_BYTES: args.text('retain-bytes'),
+      RETAIN_FILES: args.text('retain-files'),
     }),
   });
   const samples: Sample[] = [];
@@ -157,7 +162,7 @@ deliver(
           ? 'as given'
           : `${args.text('share')} of the maximum that ${wish.generator} found just before`
       }), ${wish.connections} connections, ACK=${ack}, transport ${transportName(transport)}.`,
-      `ROTATE_BYTES=${args.text('rotate-bytes')} COMPRESS=${args.text('compress')} RETAIN_BYTES=${args.text('retain-bytes')}.`,
+      `ROTATE_BYTES=${args.text('rotate-bytes')} COMPRESS=${args.text('compress')} RETAIN_BYTES=${args.text('retain-bytes')} RETAIN_FILES=${args.text('retain-files')}.`,
       `Pinned: ${wish.cores.text}.`,
       `Flat: RSS grows by less than ${formatByteSize(GROWTH_BYTES)} over the last 80% of the run, by least squares: ${figure(memory.limitKiBPerMinute)} KiB/min here.`,
       ...noteOf(args),
