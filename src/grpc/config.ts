@@ -12,6 +12,13 @@ export const grpcOptions = optionGroup({
       default: 'localhost:8000',
       help: 'Where sensors connect: localhost:8000 (both loopbacks), :50051 or [::]:50051 (every interface), 0.0.0.0:50051 (IPv4)',
     },
+    transport: {
+      env: 'TRANSPORT',
+      type: 'enum',
+      values: ['grpc-js', 'native'],
+      default: 'grpc-js',
+      help: 'What speaks HTTP/2: grpc-js, the reference, or native, our own and several times faster',
+    },
     allowPlaintext: {
       env: 'ALLOW_PLAINTEXT',
       type: 'boolean',

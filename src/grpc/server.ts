@@ -30,7 +30,10 @@ export interface CallContext {
   onCancelled: (() => void) | undefined;
 }
 
-/** `request` is the serialized message and belongs to the handler. */
+/**
+ * `request` is the serialized message. Its bytes are the handler's until it returns: a transport may show it a view
+ * on what came from the socket, so a handler that keeps it (because it waits for room, say) keeps a copy.
+ */
 export type SendSensorValuesHandler = (
   request: Uint8Array,
   call: CallContext,

@@ -107,11 +107,13 @@ export class SensorService {
   }
 
   #wait(
-    request: Uint8Array,
+    arrived: Uint8Array,
     receivedAtMs: number,
     call: CallContext,
     respond: (outcome: Outcome) => void,
   ): void {
+    // The transport takes its bytes back when we return.
+    const request = Uint8Array.from(arrived);
     const withdraw = this.#deps.waitLine.enter({
       sizeBytes: request.length,
       deadlineMs: call.deadlineMs,

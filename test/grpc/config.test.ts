@@ -6,6 +6,7 @@ import { type GrpcConfig, grpcOptions } from '../../src/grpc/config.ts';
 
 const DEFAULTS: GrpcConfig = {
   grpcServerSocket: parseListenAddress('localhost:8000')!,
+  transport: 'grpc-js',
   allowPlaintext: false,
   maxRequestBytes: 4 * 1024 * 1024,
   maxConnections: 4096,

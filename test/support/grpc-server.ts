@@ -5,9 +5,13 @@
 import assert from 'node:assert/strict';
 import { systemClock } from '../../src/base/clock.ts';
 import type { Outcome } from '../../src/base/outcome.ts';
-import { GrpcJsServer } from '../../src/grpc/grpc-js/grpc-js-server.ts';
+import { grpcOptions } from '../../src/grpc/config.ts';
+import { createGrpcServer, type Transport } from '../../src/grpc/create-server.ts';
 import type { CallContext, GrpcLimits, GrpcServer, SendSensorValuesHandler } from '../../src/grpc/server.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
+
+/** Every test of the front runs on each. */
+export const TRANSPORTS = grpcOptions.options.transport.values as readonly Transport[];
 
 export interface HandledCall {
   readonly request: Uint8Array;
@@ -26,8 +30,9 @@ export class TestServer {
   readonly #arrived: HandledCall[] = [];
   readonly #awaited: ((handled: HandledCall) => void)[] = [];
 
-  private constructor(limits: Partial<GrpcLimits>) {
-    this.server = new GrpcJsServer(
+  private constructor(transport: Transport, limits: Partial<GrpcLimits>) {
+    this.server = createGrpcServer(
+      transport,
       {
         maxRequestBytes: 64 * 1024,
         maxConnections: 16,
@@ -41,8 +46,10 @@ export class TestServer {
         sendSensorValues: (request, call, respond) => {
           if (this.handler !== undefined) return this.handler(request, call, respond);
           const awaited = this.#awaited.shift();
-          if (awaited === undefined) this.#arrived.push({ request, call, respond });
-          else awaited({ request, call, respond });
+          // The bytes are the transport's again when this returns.
+          const handled = { request: Uint8Array.from(request), call, respond };
+          if (awaited === undefined) this.#arrived.push(handled);
+          else awaited(handled);
         },
         events: {
           onConnectionRefused: (peer) => this.refusedPeers.push(peer),
@@ -52,8 +59,8 @@ export class TestServer {
     );
   }
 
-  static async start(limits: Partial<GrpcLimits> = {}): Promise<TestServer> {
-    const started = new TestServer(limits);
+  static async start(transport: Transport, limits: Partial<GrpcLimits> = {}): Promise<TestServer> {
+    const started = new TestServer(transport, limits);
     started.addresses = await started.server.listen({ host: 'localhost', port: 0 });
     return started;
   }

@@ -16,7 +16,7 @@ import { formatByteSize } from '../../base/byte-size.ts';
 import type { Clock } from '../../base/clock.ts';
 import { formatDurationMs } from '../../base/duration.ts';
 import { errorMessage } from '../../base/errors.ts';
-import { GrpcJsServer } from '../../grpc/grpc-js/grpc-js-server.ts';
+import { createGrpcServer } from '../../grpc/create-server.ts';
 import type { GrpcServer } from '../../grpc/server.ts';
 import { type BuildInfo, readBuildInfo } from '../../observe/build-info.ts';
 import type { Check } from '../../observe/daemon-state.ts';
@@ -133,7 +133,7 @@ export class Daemon {
         journalHealth: () => theJournal.health,
       },
     );
-    this.#grpc = new GrpcJsServer(grpc, {
+    this.#grpc = createGrpcServer(grpc.transport, grpc, {
       ledger: this.#ledger,
       clock: this.#clock,
       sendSensorValues: this.#ingest.handle,

@@ -1,0 +1,121 @@
+/**
+ * Cuts the bytes of a connection into frames (RFC 9113 section 4.1), wherever the network cut them.
+ *
+ *   preface ──24 bytes match──▶ frames ◀─┐
+ *      └── a byte differs ──▶ fault      └─ each whole frame goes to the sink
+ *
+ * Invariants:
+ * 1. A frame that lies whole within a chunk is handed on where it lies; only one that is cut is copied.
+ * 2. At most one frame is held, and no more of it than has arrived asks for memory (rounded up to twice).
+ * 3. The sink gets the same frames in the same order for every way of cutting the same bytes.
+ */
+import {
+  CLIENT_PREFACE,
+  ConnectionFault,
+  DEFAULT_FRAME_BYTES,
+  ERROR_CODE,
+  FRAME_HEADER_BYTES,
+} from './protocol.ts';
+
+export interface FrameSink {
+  /** The client preface was complete. */
+  onPreface(): void;
+  /** The payload is bytes[start, end); it is the sink's only until it returns. */
+  onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void;
+  /** True once nothing more is to be read. */
+  readonly isDeaf: boolean;
+}
+
+const NOTHING = Buffer.alloc(0);
+const SMALLEST_HOLD_BYTES = 256;
+
+export class FrameReader {
+  readonly #sink: FrameSink;
+  #prefaceBytes = 0;
+  #held: Buffer = NOTHING;
+  #heldBytes = 0;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  /** Bytes of a frame that has not arrived whole. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  get isPastPreface(): boolean {
+    return this.#prefaceBytes === CLIENT_PREFACE.length;
+  }
+
+  /** Throws ConnectionFault, its own and the sink's; the reader is of no use afterwards. */
+  read(chunk: Buffer): void {
+    let at = this.#prefaceBytes < CLIENT_PREFACE.length ? this.#readPreface(chunk) : 0;
+    if (this.#heldBytes > 0) at = this.#completeHeld(chunk, at);
+    const end = chunk.length;
+    while (end - at >= FRAME_HEADER_BYTES) {
+      const payloadEnd = at + FRAME_HEADER_BYTES + payloadBytes(chunk, at);
+      if (payloadEnd > end) break;
+      if (this.#sink.isDeaf) return;
+      this.#handOn(chunk, at, payloadEnd);
+      at = payloadEnd;
+    }
+    if (at < end) this.#hold(chunk, at, end);
+  }
+
+  #readPreface(chunk: Buffer): number {
+    let at = 0;
+    while (at < chunk.length && this.#prefaceBytes < CLIENT_PREFACE.length) {
+      if (chunk[at++] !== CLIENT_PREFACE[this.#prefaceBytes++]) {
+        throw new ConnectionFault(ERROR_CODE.PROTOCOL_ERROR, 'the client does not speak HTTP/2');
+      }
+    }
+    if (this.isPastPreface) this.#sink.onPreface();
+    return at;
+  }
+
+  /** Adds to the held frame what it lacks; returns where the chunk goes on. */
+  #completeHeld(chunk: Buffer, start: number): number {
+    let at = start;
+    if (this.#heldBytes < FRAME_HEADER_BYTES) {
+      at = this.#hold(chunk, at, Math.min(chunk.length, at + FRAME_HEADER_BYTES - this.#heldBytes));
+      if (this.#heldBytes < FRAME_HEADER_BYTES) return at;
+    }
+    const frameBytes = FRAME_HEADER_BYTES + payloadBytes(this.#held, 0);
+    at = this.#hold(chunk, at, Math.min(chunk.length, at + frameBytes - this.#heldBytes));
+    if (this.#heldBytes < frameBytes) return at;
+    const frame = this.#held;
+    this.#held = NOTHING;
+    this.#heldBytes = 0;
+    if (!this.#sink.isDeaf) this.#handOn(frame, 0, frameBytes);
+    return at;
+  }
+
+  #hold(chunk: Buffer, start: number, end: number): number {
+    const needed = this.#heldBytes + end - start;
+    if (needed > this.#held.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(SMALLEST_HOLD_BYTES, needed * 2));
+      this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    chunk.copy(this.#held, this.#heldBytes, start, end);
+    this.#heldBytes = needed;
+    if (needed >= FRAME_HEADER_BYTES) payloadBytes(this.#held, 0);
+    return end;
+  }
+
+  #handOn(bytes: Buffer, at: number, end: number): void {
+    const streamId =
+      ((bytes[at + 5]! & 0x7f) << 24) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 8) | bytes[at + 8]!;
+    this.#sink.onFrame(bytes[at + 3]!, bytes[at + 4]!, streamId, bytes, at + FRAME_HEADER_BYTES, end);
+  }
+}
+
+/** The length in the frame header at `at`; one over the limit is a fault before its payload arrives (4.2). */
+function payloadBytes(bytes: Buffer, at: number): number {
+  const length = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+  if (length > DEFAULT_FRAME_BYTES) {
+    throw new ConnectionFault(ERROR_CODE.FRAME_SIZE_ERROR, `a frame of ${length} bytes`);
+  }
+  return length;
+}

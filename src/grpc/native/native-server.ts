@@ -1,0 +1,270 @@
+/**
+ * Our own transport: HTTP/2 and gRPC on plain sockets, made for one message in and an empty one out.
+ *
+ *   Listeners ─socket─▶ Http2Connection ─request─▶ #accept ─▶ SensorCall (raw bytes) or SideCall (mounted services)
+ *
+ * Invariants:
+ * 1. `#connections` holds every connection from accept to close.
+ * 2. `#sensor.openCalls` counts the SensorService calls that are not ended, `#side.calls` holds the others.
+ */
+import type { Socket } from 'node:net';
+import type { Timer } from '../../base/clock.ts';
+import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
+import { boundedInflate } from '../grpc-js/inflate.ts';
+import { Health } from '../health.ts';
+import { Listeners } from '../listeners.ts';
+import { ReceiveBudget } from '../receive-budget.ts';
+import { mountReflection } from '../reflection.ts';
+import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
+import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { GRPC_STATUS } from '../status.ts';
+import type { Handler, Method } from './call-objects.ts';
+import { type ConnectionHost, Http2Connection } from './connection.ts';
+import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
+import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
+import { SensorCall, type SensorCallShared } from './sensor-call.ts';
+import { SideCall, type SideCallShared } from './side-call.ts';
+import { statusFields } from './status-fields.ts';
+import type { Http2Stream, StreamConsumer } from './stream.ts';
+import { WriteBuffers } from './write-buffers.ts';
+
+/** What a request head leads to; kept in the head, so that it is found once per header block. */
+type Route =
+  | { readonly kind: 'sensor' }
+  | { readonly kind: 'side'; readonly method: Method; readonly handler: Handler }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'http'; readonly status: number };
+
+type AddService = Parameters<typeof mountReflection>[0]['addService'];
+
+export class NativeServer implements GrpcServer, ConnectionHost {
+  readonly clock;
+  readonly buffers = new WriteBuffers();
+  readonly maxStreams: number;
+  readonly #limits: GrpcLimits;
+  readonly #deps: GrpcServerDeps;
+  readonly #sensor: SensorCallShared;
+  readonly #side: SideCallShared;
+  readonly #health = new Health();
+  readonly #routes = new Map<string, Route>();
+  readonly #connections = new Set<Http2Connection>();
+  readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
+  #due: Http2Connection[] = [];
+  #listeners: Listeners | undefined;
+  #sweep: Timer | undefined;
+  #connectionsOpened = 0;
+  #connectionsClosed = 0;
+  #connectionsRefused = 0;
+  #unknownMethodCalls = 0;
+  /** Called when the last call, or the last connection, is gone while somebody waits for it. */
+  #onCallsGone: (() => void) | undefined;
+  #onConnectionsGone: (() => void) | undefined;
+
+  constructor(limits: GrpcLimits, deps: GrpcServerDeps) {
+    this.#limits = limits;
+    this.#deps = deps;
+    this.clock = deps.clock;
+    this.maxStreams = limits.maxStreamsPerConnection;
+    const budget = new ReceiveBudget(limits.receiveBufferBytes);
+    this.#sensor = {
+      ledger: deps.ledger,
+      clock: deps.clock,
+      budget,
+      handler: deps.sendSensorValues,
+      inflate: boundedInflate(limits.maxRequestBytes),
+      maxRequestBytes: limits.maxRequestBytes,
+      onHandlerFault: deps.events.onHandlerFault,
+      onEnded: () => {
+        if (this.#sensor.openCalls === 0) this.#onCallsGone?.();
+      },
+      openCalls: 0,
+      stopping: false,
+      requestBytes: 0,
+    };
+    this.#side = { clock: deps.clock, budget, inflate: boundedInflate(MAX_QUESTION_BYTES), calls: new Set() };
+    this.#routes.set(SEND_SENSOR_VALUES_PATH, { kind: 'sensor' });
+    const mount = { addService: this.#addService };
+    this.#health.mount(mount as unknown as Parameters<Health['mount']>[0]);
+    mountReflection(mount);
+  }
+
+  readonly #addService: AddService = (definition, handlers) => {
+    for (const [name, method] of Object.entries(definition)) {
+      const handler = handlers[name] ?? handlers[method.originalName ?? ''];
+      if (typeof handler !== 'function') continue;
+      this.#routes.set(method.path, {
+        kind: 'side',
+        method: method as Method,
+        handler: handler.bind(handlers) as unknown as Handler,
+      });
+    }
+  };
+
+  async listen(address: ListenAddress): Promise<string[]> {
+    this.#listeners = await Listeners.open(address, this.#onConnection);
+    this.#armSweep(this.clock.monotonicMs());
+    return this.#listeners.addresses;
+  }
+
+  beginDrain(): void {
+    this.#health.notServing();
+  }
+
+  async stop(timeoutMs: number): Promise<StopResult> {
+    this.beginDrain();
+    this.#sensor.stopping = true;
+    this.#listeners?.close();
+    for (const connection of [...this.#connections]) connection.goAway();
+    for (const call of [...this.#side.calls]) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
+
+    if (this.#sensor.openCalls > 0) {
+      await this.#gone(timeoutMs, (onGone) => {
+        this.#onCallsGone = onGone;
+      });
+    }
+    const left = this.#sensor.openCalls;
+    this.#failCalls();
+
+    for (const connection of [...this.#connections]) connection.close();
+    if (this.#connections.size > 0) {
+      await this.#gone(GOODBYE_MS, (onGone) => {
+        this.#onConnectionsGone = onGone;
+      });
+    }
+    this.destroy();
+    return { finished: left === 0, left };
+  }
+
+  destroy(): void {
+    this.#sensor.stopping = true;
+    this.#sweep?.cancel();
+    this.#listeners?.close();
+    this.#failCalls();
+    for (const connection of [...this.#connections]) {
+      connection.flush();
+      connection.destroy();
+    }
+  }
+
+  stats(): GrpcServerStats {
+    return {
+      connections: this.#connections.size,
+      connectionsOpened: this.#connectionsOpened,
+      connectionsClosed: this.#connectionsClosed,
+      connectionsRefused: this.#connectionsRefused,
+      calls: this.#sensor.openCalls,
+      sideCalls: this.#side.calls.size,
+      unknownMethodCalls: this.#unknownMethodCalls,
+      requestBytes: this.#sensor.requestBytes,
+      receiveBufferUsedBytes: this.#sensor.budget.usedBytes,
+    };
+  }
+
+  #failCalls(): void {
+    for (const connection of [...this.#connections]) {
+      for (const stream of [...connection.streams]) {
+        if (stream.consumer instanceof SensorCall) stream.consumer.failForDrain();
+      }
+    }
+  }
+
+  /** Resolves when what is waited for is gone, or the time is over. */
+  #gone(timeoutMs: number, whenGone: (onGone: (() => void) | undefined) => void): Promise<void> {
+    return new Promise((resolve) => {
+      let timer: Timer;
+      const done = (): void => {
+        timer.cancel();
+        whenGone(undefined);
+        resolve();
+      };
+      timer = this.clock.setTimer(timeoutMs, done);
+      whenGone(done);
+    });
+  }
+
+  // --- connections ------------------------------------------------------------------------------------
+
+  readonly #onConnection = (socket: Socket): void => {
+    if (this.#sensor.stopping) {
+      socket.destroy();
+      return;
+    }
+    if (this.#connections.size >= this.#limits.maxConnections) {
+      this.#connectionsRefused++;
+      this.#deps.events.onConnectionRefused(
+        formatListenAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+      );
+      // A reset leaves no TIME_WAIT behind, of which a hammering client would make thousands.
+      socket.resetAndDestroy();
+      return;
+    }
+    this.#connectionsOpened++;
+    const connection = new Http2Connection(socket, this, this.#scratch);
+    this.#connections.add(connection);
+    socket.once('close', () => {
+      this.#connectionsClosed++;
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#onConnectionsGone?.();
+    });
+  };
+
+  /** Answers given outside a chunk (by the writer's acknowledgements, say) leave together at the end of the turn. */
+  onDue(connection: Http2Connection): void {
+    if (this.#due.push(connection) === 1) queueMicrotask(this.#flushDue);
+  }
+
+  readonly #flushDue = (): void => {
+    const due = this.#due;
+    this.#due = [];
+    for (const connection of due) connection.flush();
+  };
+
+  #armSweep(sinceMs: number): void {
+    this.#sweep = this.clock.setTimer(SWEEP_INTERVAL_MS, () => {
+      const nowMs = this.clock.monotonicMs();
+      for (const connection of [...this.#connections]) connection.sweep(nowMs, nowMs - sinceMs);
+      this.#armSweep(nowMs);
+    });
+  }
+
+  // --- requests ---------------------------------------------------------------------------------------
+
+  accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined {
+    const route = (head.route ??= this.#routeOf(head)) as Route;
+    switch (route.kind) {
+      case 'sensor': {
+        const call = new SensorCall(stream, head, this.#sensor);
+        stream.consumer = call;
+        call.begin();
+        return call;
+      }
+      case 'side': {
+        const call = new SideCall(stream, head, route.method, route.handler, this.#side);
+        stream.consumer = call;
+        call.begin();
+        if (this.#sensor.stopping) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
+        return call;
+      }
+      case 'unknown':
+        this.#unknownMethodCalls++;
+        stream.sendTrailers(
+          statusFields({
+            code: GRPC_STATUS.UNIMPLEMENTED,
+            message: `nobody serves ${head.path.slice(0, 200)}`,
+            pushback: undefined,
+            details: undefined,
+          }),
+        );
+        return undefined;
+      case 'http':
+        stream.answerHttp(route.status);
+        return undefined;
+    }
+  }
+
+  #routeOf(head: RequestHead): Route {
+    if (head.method !== 'POST') return { kind: 'http', status: 405 };
+    if (!/^application\/grpc(?:[+;].*)?$/.test(head.contentType)) return { kind: 'http', status: 415 };
+    return this.#routes.get(head.path) ?? { kind: 'unknown' };
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * One SendSensorValues call: the raw lane, from DATA frames to our handler and from its outcome to the wire.
+ *
+ *   receiving ──message, END_STREAM──▶ handling ──respond──▶ ended
+ *       │                                 │
+ *       └── size, framing, compression, deadline, stall, budget, drain, client gone ──▶ ended
+ *
+ * Invariants:
+ * 1. `requestReceived` of the ledger is counted in `begin`, exactly one ending in `#end`.
+ * 2. Nothing is sent after the ending.
+ * 3. `#heldBytes` is what this call took from the budget; `#end` gives it back.
+ *
+ * Objects are not pooled: a handler keeps `respond`, and one that used it twice would answer a stranger's call.
+ */
+import { formatByteSize } from '../../base/byte-size.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
+import type { Ledger } from '../../observe/ledger.ts';
+import type { StatusThrown } from '../grpc-js/inflate.ts';
+import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
+import type { CallContext, SendSensorValuesHandler } from '../server.ts';
+import { GRPC_STATUS, statusTrailers } from '../status.ts';
+import type { RequestHead } from './request-head.ts';
+import { type MessageHost, PREFIX_BYTES, RequestMessage } from './request-message.ts';
+import { statusFields } from './status-fields.ts';
+import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
+
+/** Suggested wait when the receive budget is used up: about what a burst of large requests needs to arrive. */
+const BUDGET_RETRY_AFTER_MS = 250;
+/** Suggested wait after "draining": a restart is over by then. */
+const DRAINING_RETRY_AFTER_MS = 1000;
+/** Timers take 31 bits; a deadline in more than 24 days is none. */
+const MAX_TIMER_MS = 0x7fff_ffff;
+
+/** What all calls of one server share. */
+export interface SensorCallShared {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly budget: ReceiveBudget;
+  readonly handler: SendSensorValuesHandler;
+  readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer;
+  readonly maxRequestBytes: number;
+  readonly onHandlerFault: (error: unknown) => void;
+  readonly onEnded: () => void;
+  openCalls: number;
+  stopping: boolean;
+  requestBytes: number;
+}
+
+export class SensorCall implements StreamConsumer, CallContext, MessageHost {
+  readonly deadlineMs: number | undefined;
+  cancelled = false;
+  onCancelled: (() => void) | undefined = undefined;
+
+  readonly #stream: Http2Stream;
+  readonly #head: RequestHead;
+  readonly #shared: SensorCallShared;
+  #message: RequestMessage | undefined;
+  #heldBytes = 0;
+  #ended = false;
+  #timer: Timer | undefined;
+
+  constructor(stream: Http2Stream, head: RequestHead, shared: SensorCallShared) {
+    this.#stream = stream;
+    this.#head = head;
+    this.#shared = shared;
+    this.deadlineMs = head.timeoutMs < MAX_TIMER_MS ? shared.clock.nowMs() + head.timeoutMs : undefined;
+  }
+
+  get peer(): string {
+    return this.#stream.host.peer;
+  }
+
+  begin(): void {
+    const shared = this.#shared;
+    shared.ledger.requestReceived();
+    shared.openCalls++;
+    if (shared.stopping) {
+      this.#end(
+        refused('draining', 'the server is stopping: retry elsewhere or later', DRAINING_RETRY_AFTER_MS),
+      );
+      return;
+    }
+    if (!this.reserve(CALL_COST_BYTES)) return;
+    const { timeoutMs } = this.#head;
+    if (timeoutMs === Number.POSITIVE_INFINITY) return;
+    if (Number.isNaN(timeoutMs)) {
+      this.#end(failed('protocol', 'grpc-timeout is not a timeout'));
+    } else if (timeoutMs < MAX_TIMER_MS) {
+      this.#timer = shared.clock.setTimer(timeoutMs, this.#onDeadline);
+    }
+  }
+
+  // --- the request ------------------------------------------------------------------------------------
+
+  onData(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    this.#shared.requestBytes += end - start;
+    if (this.#ended) return;
+    this.#message ??= new RequestMessage(this, this.#shared.maxRequestBytes);
+    this.#message.add(bytes, start, end, isLast);
+  }
+
+  reserve(bytes: number): boolean {
+    const { budget } = this.#shared;
+    if (budget.take(bytes)) {
+      this.#heldBytes += bytes;
+      return true;
+    }
+    this.#end(
+      refused(
+        'queue_full',
+        `RECEIVE_BUFFER_BYTES (${formatByteSize(budget.limitBytes)}) is used up by requests under way: retry later`,
+        BUDGET_RETRY_AFTER_MS,
+      ),
+    );
+    return false;
+  }
+
+  grant(bytes: number): void {
+    this.#stream.grant(bytes);
+  }
+
+  onTooLarge(): void {
+    const { maxRequestBytes } = this.#shared;
+    this.#end(
+      refused(
+        'too_large',
+        `the request is larger than MAX_REQUEST_BYTES (${maxRequestBytes}): do not retry, send fewer readings per request`,
+        NEVER_RETRY,
+      ),
+    );
+  }
+
+  onSecond(): void {
+    this.#end(failed('protocol', 'a unary call takes one message, two came'), GRPC_STATUS.UNIMPLEMENTED);
+  }
+
+  onEnd(): void {
+    if (this.#ended) return;
+    const message = this.#message;
+    // The call keeps no reference: a view on the chunk must not outlive it.
+    this.#message = undefined;
+    if (message === undefined || message.isEmpty) {
+      this.#end(failed('protocol', 'a unary call takes one message, none came'), GRPC_STATUS.UNIMPLEMENTED);
+    } else if (!message.isWhole) {
+      this.#end(failed('protocol', 'the request message is cut off'));
+    } else {
+      const request = this.#unframe(message.framed);
+      if (request !== undefined) this.#handle(request);
+    }
+  }
+
+  #unframe(framed: Buffer): Buffer | undefined {
+    if (framed[0] === 0) return framed.subarray(PREFIX_BYTES);
+    try {
+      const inflated = this.#shared.inflate(framed, this.#head.encoding);
+      // The budget holds what came over the wire; the rest is what it grew by.
+      const grownBytes = inflated.length + PREFIX_BYTES - framed.length;
+      return grownBytes <= 0 || this.reserve(grownBytes) ? inflated : undefined;
+    } catch (error) {
+      const { code, details } = error as StatusThrown;
+      if (typeof code !== 'number') throw error;
+      if (code === GRPC_STATUS.RESOURCE_EXHAUSTED) this.onTooLarge();
+      else this.#end(failed('protocol', details), code);
+      return undefined;
+    }
+  }
+
+  #handle(request: Buffer): void {
+    try {
+      this.#shared.handler(request, this, this.#respond);
+    } catch (error) {
+      if (!this.#ended) this.#end(failed('internal', 'a fault of the server'));
+      this.#shared.onHandlerFault(error);
+    }
+  }
+
+  // --- the ending -------------------------------------------------------------------------------------
+
+  readonly #respond = (outcome: Outcome): void => {
+    if (!this.#ended) this.#end(outcome);
+  };
+
+  readonly #onDeadline = (): void => {
+    if (!this.#ended) this.#abandon(failed('deadline', 'the deadline passed before the request was done'));
+  };
+
+  onClosed(reason: CloseReason): void {
+    if (this.#ended) return;
+    this.#abandon(
+      reason === 'cancelled'
+        ? failed('cancelled', 'the client went away')
+        : failed('protocol', 'the client broke the rules of HTTP/2'),
+    );
+  }
+
+  onStalled(): void {
+    if (!this.#ended) this.#abandon(failed('deadline', 'nothing more of the request came for too long'));
+  }
+
+  onDrained(): void {}
+
+  /** The drain ran out: the call fails, and is told so if the client still listens. */
+  failForDrain(): void {
+    if (this.#ended) return;
+    this.#abandon(
+      failed(
+        'drain_deadline',
+        'the server stopped before the request was done: retry',
+        DRAINING_RETRY_AFTER_MS,
+      ),
+    );
+  }
+
+  /** Ends the call without its handler, which is told. */
+  #abandon(outcome: Failed): void {
+    this.cancelled = true;
+    this.#end(outcome);
+    const { onCancelled } = this;
+    this.onCancelled = undefined;
+    onCancelled?.();
+  }
+
+  #end(outcome: Outcome, code?: number): void {
+    this.#ended = true;
+    this.#message = undefined;
+    this.#timer?.cancel();
+    const stream = this.#stream;
+    const { ledger, budget } = this.#shared;
+    const connected = !stream.isClosed;
+    // An answer that cannot be delivered is a cancelled call, whatever the handler said.
+    if (!connected && outcome.kind === 'ok') ledger.requestFailed('cancelled');
+    else if (outcome.kind === 'ok') ledger.requestOk();
+    else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
+    else ledger.requestFailed(outcome.reason);
+    budget.give(this.#heldBytes);
+    this.#shared.openCalls--;
+    if (connected) {
+      if (outcome.kind === 'ok') stream.answerEmpty();
+      else this.#answer(outcome, code);
+    }
+    this.#shared.onEnded();
+  }
+
+  #answer(outcome: Refused | Failed, code: number | undefined): void {
+    this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
+  }
+}
