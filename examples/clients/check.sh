@@ -116,7 +116,7 @@ else
   for client in $BUILT; do run "$client" $READINGS; done
   stop_server
   for client in $BUILT; do
-    if ! grep -q "\"$client-1\":$READINGS[,}]" "$CACHE/server.log"; then
+    if ! grep -q "\"$client-1\":${READINGS}[,}]" "$CACHE/server.log"; then
       echo "check.sh: $client did not deliver exactly $READINGS readings: $(tail -n 1 "$CACHE/server.log")" >&2
       exit 1
     fi
