@@ -16,6 +16,7 @@
  * cancelled while it waits: nobody is left to hear the answer, and the transport has counted it.
  */
 import type { ByteBuffer } from '../base/byte-buffer.ts';
+import { KiB } from '../base/byte-size.ts';
 import type { Clock } from '../base/clock.ts';
 import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
 import type { CallContext } from '../grpc/server.ts';
@@ -28,6 +29,8 @@ import type { EncodeFault } from './line-encoder.ts';
 const QUEUE_FULL_RETRY_AFTER_MS = 250;
 /** Suggested wait while the journal is known to be faulty; the writer probes the disk once a second. */
 export const DISK_RETRY_AFTER_MS = 1000;
+/** Who waits for room is not tried again for less than this more. */
+const MIN_MORE_ROOM_BYTES = 64 * KiB;
 
 export interface Encoder {
   readonly fault: EncodeFault | undefined;
@@ -82,7 +85,11 @@ export class SensorService {
         respond(refused('malformed', fault.message));
         return true;
       }
-      if (!processor.isEmpty) return false;
+      if (!processor.isEmpty) {
+        // What is gathered may be the very thing in the way, and its timer far off.
+        processor.makeRoom();
+        return false;
+      }
       respond(
         refused(
           'too_large',
@@ -114,11 +121,21 @@ export class SensorService {
   ): void {
     // The transport takes its bytes back when we return.
     const request = Uint8Array.from(arrived);
+    const { processor } = this.#deps;
+    // To learn that the lines do not fit costs as much as to encode what would have fitted. Trying only
+    // when the room has doubled keeps all tries together cheaper than two of the one that succeeds.
+    let worthTryingBytes = 0;
     const withdraw = this.#deps.waitLine.enter({
       sizeBytes: request.length,
       deadlineMs: call.deadlineMs,
       tryTake: () => {
-        if (call.cancelled || !this.#take(request, receivedAtMs, respond)) return call.cancelled;
+        if (call.cancelled) return true;
+        const { roomBytes } = processor;
+        if (roomBytes < worthTryingBytes && !processor.isEmpty) return false;
+        if (!this.#take(request, receivedAtMs, respond)) {
+          worthTryingBytes = Math.max(2 * roomBytes, roomBytes + MIN_MORE_ROOM_BYTES);
+          return false;
+        }
         this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
         return true;
       },

@@ -10,7 +10,7 @@ export type Acknowledge = (outcome: Outcome) => void;
 /** Why a batch left the processor; the label of the flush metric. */
 export type FlushCause =
   | 'size' // BUFFER_SIZE readings
-  | 'bytes' // BUFFER_BYTES bytes
+  | 'bytes' // BUFFER_BYTES bytes, or all that QUEUE_BYTES leaves while somebody waits for room
   | 'timer' // BUFFER_FLUSH_INTERVAL
   | 'acknowledgement' // somebody waits and the writer is free (group commit)
   | 'close' // the input ended; everything is handed over

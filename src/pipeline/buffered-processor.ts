@@ -86,6 +86,10 @@ export class BufferedProcessor {
   get gatheredBytes(): number {
     return this.#committedBytes;
   }
+  /** Readings committed whose outcome is not known yet, counted from what is really held. */
+  get heldReadings(): number {
+    return this.#lines + this.#channel.usedLines;
+  }
   /** When the oldest reading that is not written yet arrived; undefined when there is none gathered. */
   get oldestGatheredAtMs(): number | undefined {
     return this.#lines > 0 ? this.#firstReceivedAtMs : undefined;
@@ -110,6 +114,11 @@ export class BufferedProcessor {
       this.#timer ??= this.#clock.setTimer(this.#options.bufferFlushIntervalMs, () => this.#flush('timer'));
   }
 
+  /** Somebody waits for more room than there is: what is gathered leaves now, so that its room comes back. */
+  makeRoom(): void {
+    this.#flush('bytes');
+  }
+
   /** The input has ended: hands over what is gathered; resolves when the writer has answered for everything. */
   close(): Promise<void> {
     this.#closed = true;
@@ -129,6 +138,7 @@ export class BufferedProcessor {
     const gathered = this.#lines > 0 ? this.#takeBatch() : undefined;
     this.#channel.abandon(result);
     if (gathered !== undefined) this.#events.onBatchDone(gathered, result);
+    this.#onHandedOver?.();
   }
 
   /** One flush for all requests of this turn of the event loop: they arrived together, they travel together. */

@@ -69,6 +69,11 @@ export class Channel {
   get usedItems(): number {
     return this.#underWay.size;
   }
+  get usedLines(): number {
+    let lines = 0;
+    for (const batch of this.#underWay.values()) lines += batch.lines;
+    return lines;
+  }
   get roomBytes(): number {
     return this.capacityBytes - this.#usedBytes;
   }

@@ -86,9 +86,14 @@ export class WaitLine {
     }
   }
 
-  /** Everybody who stands here is turned away now. */
+  /** Everybody who stands here is turned away now; nobody is let in on the way. */
   giveUpAll(): void {
-    for (const place of [...this.#places]) this.#giveUp(place);
+    this.#admitting = true;
+    try {
+      for (const place of [...this.#places]) this.#giveUp(place);
+    } finally {
+      this.#admitting = false;
+    }
   }
 
   #giveUp(place: Place): void {
