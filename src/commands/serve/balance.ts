@@ -1,6 +1,31 @@
 /** The ledger as the last line of the log: both equations, and whether they hold. */
 import type { LedgerSnapshot } from '../../observe/ledger.ts';
 
+/** What is really open now, counted where it is held and not by the books. */
+export interface Held {
+  readonly requests: number;
+  readonly readings: number;
+}
+
+/**
+ * The books against what is held. Each entry of the ledger moves one count up and `in flight` down, so by
+ * itself it always balances; a request answered twice or forgotten shows only against the calls that are open.
+ */
+export function audit({ requests, readings }: LedgerSnapshot, held: Held): LedgerSnapshot {
+  return {
+    requests: {
+      ...requests,
+      inFlight: held.requests,
+      difference: requests.difference + requests.inFlight - held.requests,
+    },
+    readings: {
+      ...readings,
+      inFlight: held.readings,
+      difference: readings.difference + readings.inFlight - held.readings,
+    },
+  };
+}
+
 export interface Balance {
   readonly text: string;
   readonly isBalanced: boolean;

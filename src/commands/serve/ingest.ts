@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
-import { failed, OK, type Outcome, refused } from '../../base/outcome.ts';
+import { failed, type LossReason, OK, type Outcome, refused } from '../../base/outcome.ts';
 import type { GrpcConfig } from '../../grpc/config.ts';
 import type { SendSensorValuesHandler } from '../../grpc/server.ts';
 import { Admission } from '../../ingest/admission.ts';
@@ -21,8 +21,11 @@ import { Channel } from '../../pipeline/channel.ts';
 import type { PipelineConfig } from '../../pipeline/config.ts';
 import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
 
-/** What a broken writer thread answers with; told apart from a fault of the disk in the books. */
+/** Codes beside those of the disk, told apart from them in the books. */
 const THREAD_DEATH = 'THREAD_DEATH';
+const DRAIN_DEADLINE = 'DRAIN_DEADLINE';
+/** Suggested wait while the daemon stops for want of its writer: it is started again by then. */
+const RESTART_RETRY_AFTER_MS = 1000;
 
 export interface IngestOptions {
   readonly grpc: GrpcConfig;
@@ -43,6 +46,8 @@ export class Ingest {
   readonly #channel: Channel;
   readonly #processor: BufferedProcessor;
   readonly #waitLine: WaitLine;
+  /** Why nothing reaches the writer any more. */
+  #gone: string | undefined;
   readonly handle: SendSensorValuesHandler;
 
   constructor(options: IngestOptions, deps: IngestDeps) {
@@ -85,7 +90,7 @@ export class Ingest {
       {
         admit: (sizeBytes) => {
           deps.metrics.requestBytes(sizeBytes);
-          return this.#refuseForJournal() ?? admission.admit(sizeBytes);
+          return this.#refuseForWriter() ?? admission.admit(sizeBytes);
         },
         encoder: new LineEncoder(),
         processor: this.#processor,
@@ -124,17 +129,34 @@ export class Ingest {
 
   /** The writer thread died: whatever it had is lost, and said to be. */
   abandon(message: string): void {
-    this.#processor.abandon({ ok: false, code: THREAD_DEATH, message });
-    this.#waitLine.giveUpAll();
+    this.#giveUp({ ok: false, code: THREAD_DEATH, message });
   }
 
   /** What is in the pipeline when the drain's time is up goes into the books as lost. */
   writeOff(): void {
-    const { ledger } = this.#deps;
-    ledger.readingsLost('drain_deadline', ledger.readingsInFlight);
+    this.#giveUp({ ok: false, code: DRAIN_DEADLINE, message: 'the stop took longer than DRAIN_TIMEOUT' });
   }
 
-  #refuseForJournal(): Outcome | undefined {
+  /** Readings whose outcome is not known yet, counted from what is really held. */
+  get heldReadings(): number {
+    return this.#processor.heldReadings;
+  }
+
+  #giveUp(result: BatchResult & { readonly ok: false }): void {
+    // First of all: calls that are being received now still come to the door.
+    this.#gone = result.message;
+    this.#waitLine.giveUpAll();
+    this.#processor.abandon(result);
+  }
+
+  #refuseForWriter(): Outcome | undefined {
+    if (this.#gone !== undefined) {
+      return refused(
+        'draining',
+        `the server is stopping: ${this.#gone}; retry later`,
+        RESTART_RETRY_AFTER_MS,
+      );
+    }
     const health = this.#deps.journalHealth();
     if (health.ok) return undefined;
     return refused('disk', `the journal takes no lines for now: ${health.reason}`, DISK_RETRY_AFTER_MS);
@@ -146,16 +168,22 @@ export class Ingest {
     if (result.ok) {
       ledger.readingsWritten(batch.lines);
     } else {
-      const isThreadDeath = result.code === THREAD_DEATH;
-      ledger.readingsLost(isThreadDeath ? 'thread_death' : 'disk', batch.lines);
+      const reason = lossReason(result.code);
+      ledger.readingsLost(reason, batch.lines);
       // What a dead thread had may lie in the file all the same: without a hint the client counts it as unclear.
-      outcome = isThreadDeath
-        ? failed('thread_death', `not acknowledged: ${result.message}`)
-        : failed('disk', `not written: ${result.message}`, DISK_RETRY_AFTER_MS);
+      outcome =
+        reason === 'disk'
+          ? failed('disk', `not written: ${result.message}`, DISK_RETRY_AFTER_MS)
+          : failed(reason, `not acknowledged: ${result.message}`);
     }
     if (batch.acknowledgements.length > 0) metrics.batchAcknowledged(clock.nowMs() - batch.firstReceivedAtMs);
     for (const acknowledge of batch.acknowledgements) acknowledge(outcome);
   }
+}
+
+function lossReason(code: string): LossReason {
+  if (code === THREAD_DEATH) return 'thread_death';
+  return code === DRAIN_DEADLINE ? 'drain_deadline' : 'disk';
 }
 
 /** A quarter of the queue, and always room for one of the largest requests. */

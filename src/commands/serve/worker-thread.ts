@@ -3,7 +3,7 @@
  * with a SinkError, closed on request, and watched for a death nobody asked for.
  *
  *   starting ──ready──▶ running ──close()──▶ closing ──closed──▶ ended
- *       └──failed──▶ ended      └──exit or uncaught error──▶ dead (onDeath)
+ *       └──failed──▶ ended      └──exit or uncaught error──┴──▶ dead (onDeath; close() rejects)
  */
 import { type MessagePort, parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, errorMessage, SinkError } from '../../base/errors.ts';
@@ -48,14 +48,19 @@ export class WorkerThread<Ready, Event> {
     // Whoever starts the thread awaits `ready`; a death later must not also count as an unhandled rejection.
     this.ready.catch(() => {});
     let onClosed: () => void;
-    this.#closed = new Promise((resolve) => {
+    let onDiedClosing: (error: Error) => void;
+    this.#closed = new Promise((resolve, reject) => {
       onClosed = resolve;
+      onDiedClosing = reject;
     });
+    this.#closed.catch(() => {});
     let started = false;
     const die = (message: string): void => {
       if (this.#ended) return;
       this.#ended = true;
-      onFailed(new SinkError('WORKER_DIED', `${options.name} thread: ${message}`));
+      const error = new SinkError('WORKER_DIED', `${options.name} thread: ${message}`);
+      onFailed(error);
+      onDiedClosing(error);
       if (started) options.onDeath(`${options.name} thread: ${message}`);
     };
     this.#worker.on('message', (message: WorkerMessage<Ready, Event>) => {
@@ -81,7 +86,7 @@ export class WorkerThread<Ready, Event> {
     this.#worker.on('exit', (status) => die(`exited with status ${status}`));
   }
 
-  /** Asks the thread to finish; resolves when it has. */
+  /** Asks the thread to finish; resolves when it has, or had ended before, and rejects when it dies over it. */
   close(): Promise<void> {
     if (!this.#ended) this.#worker.postMessage({ type: 'close' });
     return this.#ended ? Promise.resolve() : this.#closed;
