@@ -1,13 +1,14 @@
 /** The daemon as its users meet it: a process, two ports, a folder, a signal. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runCommand } from '../support/command-line.ts';
 import { daemonHome } from '../support/daemon.ts';
-import { TestClient } from '../support/grpc-client.ts';
+import { SEND_PATH, TestClient } from '../support/grpc-client.ts';
 
 /** items: [{ sensor_name: "boiler-1", measurement: { sensor_value: 42 } }], as the old fleet sends it. */
 const OLD_CLIENT_REQUEST = Buffer.from('0a100a08626f696c65722d3112041202082a', 'hex');
@@ -130,4 +131,67 @@ test('DRAIN_DELAY goes on serving after NOT_SERVING', async (t) => {
   assert.equal((await fetch(`http://${admin}/readyz`)).status, 503);
   assert.equal((await client.send(OLD_CLIENT_REQUEST)).code, 0);
   assert.equal((await daemon.exited).status, 0);
+});
+
+test('a client that never finishes its call costs the exit status, but no accepted reading', async (t) => {
+  const home = await daemonHome(t);
+  const daemon = home.start({ ACK: 'accepted', BUFFER_FLUSH_INTERVAL: '1h', DRAIN_TIMEOUT: '2s' });
+  const { grpc, admin } = await daemon.ready();
+  const client = new TestClient(grpc);
+  t.after(() => client.close());
+  assert.equal((await client.send(OLD_CLIENT_REQUEST)).code, 0);
+  const session = connect(`http://${grpc}`);
+  t.after(() => session.destroy());
+  session.on('error', () => {});
+  const call = session.request({
+    ':method': 'POST',
+    ':path': SEND_PATH,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  call.on('error', () => {});
+  call.write(Buffer.from([0, 0, 0, 0, 10]));
+  for (let metrics = ''; !/^telemetry_sink_requests_in_flight 1$/m.test(metrics); ) {
+    metrics = await (await fetch(`http://${admin}/metrics`)).text();
+  }
+
+  assert.deepEqual(await daemon.stop(), { status: 1, signal: null });
+  assert.ok(daemon.log.some(({ msg }) => /drain is incomplete: calls in flight: 1 /.test(msg)));
+  assert.match(daemon.log.at(-1)!.msg, /decoded 1 = written 1 .*\(difference 0\)$/);
+  const verified = await runCommand(['verify', home.folder]);
+  assert.equal(verified.status, 0, verified.stdout + verified.stderr);
+  assert.match(verified.stdout, /1 (reading|line)/);
+});
+
+test('a second signal ends a start that takes long', async (t) => {
+  const home = await daemonHome(t);
+  await mkdir(home.folder, { recursive: true });
+  // A segment that nobody closed and no sidecar vouches for is read line by line: a start of many seconds.
+  const line =
+    '{"sensor_name":"boiler-1","sensor_value":42,"created_at":null,"received_at":"2026-11-20T10:00:00.000Z"}\n';
+  const segment = await open(join(home.folder, 'telemetry-20261120T100000Z-000001.jsonl'), 'w');
+  for (let i = 0; i < 600; i++) await segment.write(line.repeat(10_000));
+  await segment.close();
+  const daemon = home.start();
+  await daemon.logged('starting');
+  daemon.signal('SIGTERM');
+  // The second one counts from a second after the first; until it does, it is sent again.
+  const again = setInterval(() => daemon.signal('SIGTERM'), 200);
+  t.after(() => clearInterval(again));
+  assert.deepEqual(await daemon.exited, { status: 1, signal: null });
+  assert.ok(!daemon.log.some(({ msg }) => msg.includes('serving')), 'it stopped before the start was over');
+});
+
+test('a signal during a start that fails adds nothing to its one line', async (t) => {
+  const home = await daemonHome(t);
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  t.after(() => void holder.close());
+  const { port } = holder.address() as { port: number };
+  const daemon = home.start({ GRPC_SERVER_SOCKET: `127.0.0.1:${port}` });
+  await daemon.logged('starting');
+  daemon.signal('SIGTERM');
+  assert.equal((await daemon.exited).status, 2);
+  assert.match(daemon.stderr, /^telemetry-sink: .*\n$/);
+  assert.ok(!daemon.log.some(({ level }) => level === 'fatal'));
 });

@@ -37,8 +37,8 @@ export const serveCommand = command({
       });
     });
     process.on('uncaughtException', (error) => daemon.fault(error));
-    await daemon.start();
-    const exitStatus = await Promise.race([daemon.stopped, aborted]);
+    // A second signal ends a start as well: a recovery may take long.
+    const exitStatus = await Promise.race([daemon.start().then(() => daemon.stopped), aborted]);
     await log.closeLogger();
     return exitStatus;
   },

@@ -22,12 +22,12 @@ import { type BuildInfo, readBuildInfo } from '../../observe/build-info.ts';
 import type { Check } from '../../observe/daemon-state.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { FaultLog } from '../../observe/fault-log.ts';
-import { Ledger } from '../../observe/ledger.ts';
+import { Ledger, type LedgerSnapshot } from '../../observe/ledger.ts';
 import type { DaemonLog, Logger } from '../../observe/logger.ts';
 import { Metrics } from '../../observe/recorder.ts';
 import { ThreadWatch } from '../../observe/thread-watch.ts';
 import { type DaemonConfig, daemonGroups } from '../option-groups.ts';
-import { balanceOf } from './balance.ts';
+import { audit, balanceOf } from './balance.ts';
 import { type DrainResult, type DrainStep, drain } from './drain.ts';
 import { Ingest } from './ingest.ts';
 import { JournalThreads } from './journal-threads.ts';
@@ -204,7 +204,8 @@ export class Daemon {
   async #drain(reason: string): Promise<number> {
     const { drainDelayMs, drainTimeoutMs } = this.#config.serve;
     // A signal may come while a long recovery is under way; a start that fails reports itself.
-    await this.#started;
+    await this.#started.catch(() => {});
+    if (this.#phase === 'stopped') return 1;
     this.#phase = 'draining';
     this.#grpc?.beginDrain();
     this.#logger.info(
@@ -226,9 +227,10 @@ export class Daemon {
     return [
       {
         name: 'calls in flight',
+        waitsForOthers: true,
         run: async (leftMs) => {
           const { finished, left } = await this.#grpc!.stop(leftMs);
-          if (!finished) throw new Error(`${left} calls were not answered within DRAIN_TIMEOUT`);
+          if (!finished) throw new Error(`${left} calls were not done within their share of DRAIN_TIMEOUT`);
         },
       },
       { name: 'batches on their way to the writer', run: () => this.#ingest!.close() },
@@ -237,27 +239,36 @@ export class Daemon {
     ];
   }
 
-  #reportLeft(result: DrainResult): void {
-    const left = {
-      step: result.stoppedAt!.step,
+  #reportLeft({ left }: DrainResult): void {
+    const fields = {
+      steps: left.map(({ step }) => step),
       requestsInFlight: this.#ledger.requestsInFlight,
       readingsInFlight: this.#ledger.readingsInFlight,
       queuedBytes: this.#ingest?.queue().usedBytes ?? 0,
     };
     this.#grpc?.destroy();
     this.#ingest?.writeOff();
-    this.#logger.error(left, `the drain is incomplete at "${left.step}": ${result.stoppedAt!.reason}`);
+    const reasons = left.map(({ step, reason }) => `${step}: ${reason}`);
+    this.#logger.error(fields, `the drain is incomplete: ${reasons.join('; ')}`);
   }
 
-  /** The last line of the log. */
+  /** The last line of the log, once: a second signal may overtake a drain that is about to end. */
   #finish(exitStatus: number): number {
+    if (this.#phase === 'stopped') return exitStatus;
     this.#phase = 'stopped';
     this.#faultLog.close();
-    const balance = balanceOf(this.#ledger.snapshot());
+    const balance = balanceOf(this.#books());
     const status = balance.isBalanced ? exitStatus : 1;
     const level = status === 0 ? 'info' : 'error';
     this.#logger[level]({ ...balance.fields, exitStatus: status }, balance.text);
     return status;
+  }
+
+  #books(): LedgerSnapshot {
+    return audit(this.#ledger.snapshot(), {
+      requests: this.#grpc?.stats().calls ?? 0,
+      readings: this.#ingest?.heldReadings ?? 0,
+    });
   }
 
   #statusSource(): StatusSource {
@@ -274,7 +285,7 @@ export class Daemon {
       config: () => shown,
       liveness: () => this.#liveness(),
       readiness: () => this.#readiness(),
-      ledger: () => this.#ledger.snapshot(),
+      ledger: () => this.#books(),
       connections: () => this.#grpc?.stats().connections ?? 0,
       queue: () =>
         this.#ingest?.queue() ?? {

@@ -44,6 +44,8 @@ const KEEPALIVE_TIME_MS = 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** For clients that do not read the last answers; the others close within milliseconds. */
 const GOODBYE_MS = 1000;
+/** A stop in a hurry: a quarter of its time, but long enough for clients that do read. */
+const HURRIED_GOODBYE_MS = 250;
 /** Says "no new calls" without naming a last one: calls on their way to us are still answered. */
 const NO_LAST_STREAM = 0x7fff_ffff;
 
@@ -128,9 +130,13 @@ export class GrpcJsServer implements GrpcServer {
     for (const call of [...this.#shared.calls]) call.failForDrain();
 
     for (const session of this.#sessions) session.close();
-    await this.#gone(GOODBYE_MS, this.#connections, (onGone) => {
-      this.#onConnectionsGone = onGone;
-    });
+    await this.#gone(
+      Math.min(GOODBYE_MS, Math.max(HURRIED_GOODBYE_MS, timeoutMs / 4)),
+      this.#connections,
+      (onGone) => {
+        this.#onConnectionsGone = onGone;
+      },
+    );
     this.destroy();
     return { finished: left === 0, left };
   }
