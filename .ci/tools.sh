@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the checks need and this machine lacks. Everything from source goes to the cache folder given as $1;
-# its bin/ must be on the PATH. Versions are pinned.
+# Installs what the checks need and this machine lacks. Programs built from source, at pinned versions, go to bin/ in
+# the cache folder given as $1.
 set -euo pipefail
 
 cache=$1
 mkdir -p "$cache/bin"
+export PATH="$cache/bin:$PATH"
 
 # program:package
 wanted=(

@@ -7,8 +7,7 @@
  * packages of the real base image are the same as this machine's (the check is made on the same Debian).
  */
 
-import type { ChildProcess } from 'node:child_process';
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   cpSync,
   linkSync,
@@ -111,9 +110,9 @@ export class Rooms {
     const lists = { VOLUME: [] as string[], ENTRYPOINT: [] as string[], CMD: [] as string[] };
     let ports: string[] = [];
     let healthcheck: readonly string[] = [];
-    for (const { name, text, flags, line, ...rest } of stage.instructions) {
+    for (const instruction of stage.instructions) {
+      const { name, text, flags, line } = instruction;
       this.#log(`${stage.name}: ${name} ${text}`.slice(0, 150));
-      const instruction = { name, text, flags, line, ...rest };
       const variables = new Map([...args, ...env]);
       if (name === 'ARG') args.set(assignment(text)[0], assignment(text)[1] ?? globalArgs.get(text) ?? '');
       else if (name === 'ENV')
@@ -181,7 +180,7 @@ export class Rooms {
   /** The repository and the packages of this machine's checkout are covered: an image does not see them. */
   #mountScript({ upper, work, merged }: Room): string {
     const layers = `lowerdir=/,upperdir=${upper},workdir=${work}`;
-    return `mount -t overlay overlay -o ${layers} ${merged}; mkdir -p ${merged}${this.#repository}; mount -t tmpfs tmpfs ${merged}${this.#repository}`;
+    return `mount -t overlay overlay -o ${layers} ${merged}; mkdir -p ${merged}${this.#repository}; mount -t tmpfs -o mode=0755 tmpfs ${merged}${this.#repository}`;
   }
 
   #copy(room: Room, text: string, from: string | undefined, workdir: string, line: number): void {
@@ -208,9 +207,13 @@ export class Rooms {
 
   /**
    * Starts the image as `docker run --read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp -v ...`
-   * would, process 1 being the image's entrypoint, with a network of its own that has only loopback.
+   * would, process 1 being the image's entrypoint, with a network of its own that has only loopback. `settings` are
+   * its `-e NAME=value`.
    */
-  start(image: Image): Container {
+  start(image: Image, settings: Readonly<Record<string, string>> = {}): Container {
+    const env = [...new Map([...image.env, ...Object.entries(settings)])].map(
+      ([name, value]) => `${name}=${value}`,
+    );
     const volume = join(this.#root, 'volume');
     mkdirSync(volume, { recursive: true });
     const merged = image.room.merged;
@@ -227,15 +230,11 @@ export class Rooms {
       'unshare',
       [
         ...['--mount', '--net', '--pid', '--ipc', '--uts', '--fork', '--kill-child', 'sh', '-ec'],
-        ...[script, 'sh', ...this.#environment(image), ...image.entrypoint, ...image.command],
+        ...[script, 'sh', ...env, ...image.entrypoint, ...image.command],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: BASE_PATH } },
     );
-    return new Container(child, image, this.#environment(image), volume);
-  }
-
-  #environment(image: Image): readonly string[] {
-    return [...image.env].map(([name, value]) => `${name}=${value}`);
+    return new Container(child, image, env, volume);
   }
 
   #asUser(image: Image): string {
@@ -302,11 +301,24 @@ export class Container {
     return new Map(text.split('\n').map((line) => line.split(/:\s*/, 2) as [string, string]));
   }
 
+  /** False before unshare has forked, and after the end. */
+  hasProcessOne(): boolean {
+    return this.#children() !== '';
+  }
+
   /** unshare's only child. */
   #processOne(): number {
-    const pid = this.#child.pid!;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    const children = this.#children();
     if (children === '') throw new Error(`the container has ended:\n${this.output.join('')}`);
     return Number(children.split(' ')[0]);
+  }
+
+  #children(): string {
+    const pid = this.#child.pid!;
+    try {
+      return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    } catch {
+      return '';
+    }
   }
 }
