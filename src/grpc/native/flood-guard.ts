@@ -5,6 +5,7 @@
  * clients send in step with their calls (PING, WINDOW_UPDATE) so does every call that was answered.
  */
 import type { FloodLimit } from './limits.ts';
+import * as limits from './limits.ts';
 import { ConnectionFault, ERROR_CODE } from './protocol.ts';
 
 export class FloodGuard {
@@ -29,5 +30,26 @@ export class FloodGuard {
 
   refill(elapsedMs: number): void {
     if (this.#tokens < this.#limit.burst) this.give((this.#limit.perSecond * elapsedMs) / 1000);
+  }
+}
+
+/** One of each kind for a connection. */
+export class ConnectionFloods {
+  readonly reset = new FloodGuard('RST_STREAM frames', limits.RESET_FLOOD);
+  readonly fault = new FloodGuard('faulty streams', limits.FAULT_FLOOD);
+  readonly ping = new FloodGuard('PING frames', limits.PING_FLOOD);
+  readonly settings = new FloodGuard('SETTINGS frames', limits.SETTINGS_FLOOD);
+  readonly emptyData = new FloodGuard('empty DATA frames', limits.EMPTY_DATA_FLOOD);
+  readonly windowUpdate = new FloodGuard('WINDOW_UPDATE frames', limits.WINDOW_UPDATE_FLOOD);
+  readonly idle = new FloodGuard('frames without effect', limits.IDLE_FRAME_FLOOD);
+
+  refill(elapsedMs: number): void {
+    this.reset.refill(elapsedMs);
+    this.fault.refill(elapsedMs);
+    this.ping.refill(elapsedMs);
+    this.settings.refill(elapsedMs);
+    this.emptyData.refill(elapsedMs);
+    this.windowUpdate.refill(elapsedMs);
+    this.idle.refill(elapsedMs);
   }
 }

@@ -3,9 +3,15 @@
  */
 import { ConnectionFault, DEFAULT_WINDOW_BYTES, ERROR_CODE, MAX_WINDOW_BYTES } from './protocol.ts';
 
-/** What we may send on all streams together. */
+export interface Waiting {
+  /** Sends what the windows allow. */
+  pump(): void;
+}
+
+/** What we may send on all streams together, and the streams that wait for it. */
 export class SendWindow {
   #availableBytes = DEFAULT_WINDOW_BYTES;
+  readonly #waiting = new Set<Waiting>();
 
   get availableBytes(): number {
     return this.#availableBytes;
@@ -15,11 +21,23 @@ export class SendWindow {
     this.#availableBytes -= bytes;
   }
 
+  wait(stream: Waiting): void {
+    this.#waiting.add(stream);
+  }
+
+  leave(stream: Waiting): void {
+    if (this.#waiting.size > 0) this.#waiting.delete(stream);
+  }
+
   widen(bytes: number): void {
     this.#availableBytes += bytes;
     if (this.#availableBytes > MAX_WINDOW_BYTES) {
       throw new ConnectionFault(ERROR_CODE.FLOW_CONTROL_ERROR, 'the connection window is beyond its bound');
     }
+    if (this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const stream of waiting) stream.pump();
   }
 }
 

@@ -18,8 +18,6 @@ import {
 } from './protocol.ts';
 
 export interface FrameSink {
-  /** The client preface was complete. */
-  onPreface(): void;
   /** The payload is bytes[start, end); it is the sink's only until it returns. */
   onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void;
   /** True once nothing more is to be read. */
@@ -44,10 +42,6 @@ export class FrameReader {
     return this.#heldBytes;
   }
 
-  get isPastPreface(): boolean {
-    return this.#prefaceBytes === CLIENT_PREFACE.length;
-  }
-
   /** Throws ConnectionFault, its own and the sink's; the reader is of no use afterwards. */
   read(chunk: Buffer): void {
     let at = this.#prefaceBytes < CLIENT_PREFACE.length ? this.#readPreface(chunk) : 0;
@@ -70,7 +64,6 @@ export class FrameReader {
         throw new ConnectionFault(ERROR_CODE.PROTOCOL_ERROR, 'the client does not speak HTTP/2');
       }
     }
-    if (this.isPastPreface) this.#sink.onPreface();
     return at;
   }
 

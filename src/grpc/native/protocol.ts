@@ -71,3 +71,11 @@ export class ConnectionFault extends Error {
     this.code = code;
   }
 }
+
+export function protocolFault(message: string): ConnectionFault {
+  return new ConnectionFault(ERROR_CODE.PROTOCOL_ERROR, message);
+}
+
+export function sizeFault(frame: string): ConnectionFault {
+  return new ConnectionFault(ERROR_CODE.FRAME_SIZE_ERROR, `${frame} of a wrong length`);
+}

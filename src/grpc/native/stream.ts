@@ -42,8 +42,6 @@ export interface StreamHost {
   readonly responseHeaders: ResponseHeaders;
   readonly sendWindow: SendWindow;
   readonly peer: string;
-  /** A stream waits for the connection's window. */
-  onBlocked(stream: Http2Stream): void;
   /** The answer is complete; with `reset` the client had not finished and was told to stop. */
   onAnswered(stream: Http2Stream, reset: boolean): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;
@@ -61,10 +59,10 @@ export class Http2Stream {
   areHeadersSent = false;
   receiveWindowBytes = STREAM_WINDOW_BYTES;
   sendWindowBytes: number;
-  /** Still to come according to content-length; -1 where none was given. */
-  expectedBytes: number;
   /** Sweeps since the last DATA. */
   quietSweeps = 0;
+  /** Still to come according to content-length; -1 where none was given. */
+  #expectedBytes: number;
   #waiting: Buffer[] | undefined;
   /** Of the first that waits, what has left. */
   #leftBytes = 0;
@@ -74,7 +72,7 @@ export class Http2Stream {
     this.id = id;
     this.host = host;
     this.sendWindowBytes = sendWindowBytes;
-    this.expectedBytes = contentLength;
+    this.#expectedBytes = contentLength;
   }
 
   /** Messages that wait for a window. */
@@ -136,6 +134,13 @@ export class Http2Stream {
     this.host.writer.windowUpdate(this.id, bytes);
   }
 
+  /** Section 8.1.1: content-length and the DATA frames agree. False when they do not. */
+  countContent(bytes: number, isLast: boolean): boolean {
+    if (this.#expectedBytes < 0) return true;
+    this.#expectedBytes -= bytes;
+    return this.#expectedBytes >= 0 && !(isLast && this.#expectedBytes > 0);
+  }
+
   reset(code: ErrorCode): void {
     if (!this.isClosed) this.host.resetStream(this, code);
   }
@@ -148,9 +153,10 @@ export class Http2Stream {
 
   /** Sends what the windows allow. True when nothing waits. */
   pump(): boolean {
+    if (this.isClosed) return true;
     const waiting = this.#waiting;
     if (waiting !== undefined && !this.#pumpMessages(waiting)) return false;
-    if (this.#trailers !== undefined && !this.isClosed) this.#writeTrailers(this.#trailers);
+    if (this.#trailers !== undefined) this.#writeTrailers(this.#trailers);
     return true;
   }
 
@@ -162,7 +168,7 @@ export class Http2Stream {
       const rest = message.length - this.#leftBytes;
       const count = Math.min(rest, allowed);
       if (count <= 0 && rest > 0) {
-        if (this.sendWindowBytes > 0) this.host.onBlocked(this);
+        if (this.sendWindowBytes > 0) sendWindow.wait(this);
         return false;
       }
       writer.data(this.id, message, this.#leftBytes, this.#leftBytes + count, false);
