@@ -100,7 +100,11 @@ export class DaemonProcess {
 /** A journal folder that goes away with the test, and daemons on it that never outlive the test. */
 export async function daemonHome(t: { after(clean: () => Promise<void>): void }): Promise<{
   readonly folder: string;
-  start(environment?: Readonly<Record<string, string>>, args?: readonly string[]): DaemonProcess;
+  start(
+    environment?: Readonly<Record<string, string>>,
+    args?: readonly string[],
+    launcher?: readonly string[],
+  ): DaemonProcess;
   /** Runs once the daemons have ended, before the folder is removed. */
   beforeClean(clean: () => Promise<void>): void;
 }> {
@@ -118,8 +122,8 @@ export async function daemonHome(t: { after(clean: () => Promise<void>): void })
   });
   return {
     folder,
-    start: (environment = {}, args = []) => {
-      const daemon = new DaemonProcess(folder, environment, args);
+    start: (environment = {}, args = [], launcher = []) => {
+      const daemon = new DaemonProcess(folder, environment, args, launcher);
       started.push(daemon);
       return daemon;
     },

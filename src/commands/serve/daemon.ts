@@ -28,6 +28,7 @@ import { Metrics } from '../../observe/recorder.ts';
 import { ThreadWatch } from '../../observe/thread-watch.ts';
 import { type DaemonConfig, daemonGroups } from '../option-groups.ts';
 import { audit, balanceOf } from './balance.ts';
+import { connectionsWithin, openFilesLimit } from './descriptor-limit.ts';
 import { type DrainResult, type DrainStep, drain } from './drain.ts';
 import { Ingest } from './ingest.ts';
 import { JournalThreads } from './journal-threads.ts';
@@ -38,7 +39,10 @@ const MAIN_THREAD = 'main';
 const SILENT_AFTER_MS = 20_000;
 
 export class Daemon {
+  /** As given, but for the connections that the open-files limit has no room for. */
   readonly #config: DaemonConfig;
+  readonly #openFiles: number | undefined;
+  readonly #lacksDescriptors: boolean;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #ledger = new Ledger();
@@ -66,7 +70,10 @@ export class Daemon {
   readonly stopped: Promise<number>;
 
   constructor(config: DaemonConfig, log: DaemonLog, clock: Clock) {
-    this.#config = config;
+    this.#openFiles = openFilesLimit();
+    const maxConnections = connectionsWithin(config.grpc.maxConnections, this.#openFiles);
+    this.#lacksDescriptors = maxConnections < config.grpc.maxConnections;
+    this.#config = { ...config, grpc: { ...config.grpc, maxConnections } };
     this.#clock = clock;
     this.#logger = log.logger;
     this.#startedAtMs = clock.nowMs();
@@ -105,6 +112,12 @@ export class Daemon {
     const { grpc, ingest, pipeline, journal, admin } = this.#config;
     const { version, node } = this.#build;
     this.#logger.info({ version, node, pid: process.pid }, 'starting');
+    if (this.#lacksDescriptors) {
+      this.#logger.warn(
+        { openFiles: this.#openFiles, maxConnections: grpc.maxConnections },
+        `only ${grpc.maxConnections} connections are let in: the process may open ${this.#openFiles} files; raise the limit (ulimit -n, LimitNOFILE) or lower MAX_CONNECTIONS`,
+      );
+    }
     this.#threads.expect(MAIN_THREAD);
     this.#monitor.start(this.#clock, (report) => this.#threads.report(MAIN_THREAD, report));
     this.#admin = await openAdminServer(admin.adminSocket, {

@@ -1,0 +1,28 @@
+/**
+ * Sensors must not take the file descriptors that the journal needs: where connections use them up, no
+ * segment can be begun and no folder synced, and every request is refused until sensors leave.
+ */
+import { readFileSync } from 'node:fs';
+
+/** Admin connections (64 on each loopback), and what the daemon itself has open: 40 idle, 30 more while it archives. */
+export const RESERVED_DESCRIPTORS = 2 * 64 + 72;
+
+/** How many files this process may open; undefined where the system does not say. Node.js has raised it to the hard limit. */
+export function openFilesLimit(): number | undefined {
+  try {
+    return parseOpenFilesLimit(readFileSync('/proc/self/limits', 'utf8'));
+  } catch {
+    return undefined; // Not Linux.
+  }
+}
+
+export function parseOpenFilesLimit(limits: string): number | undefined {
+  const soft = /^Max open files +(\d+)/m.exec(limits)?.[1];
+  return soft === undefined ? undefined : Number(soft);
+}
+
+/** MAX_CONNECTIONS, or as many as the descriptors leave room for. */
+export function connectionsWithin(maxConnections: number, openFiles: number | undefined): number {
+  if (openFiles === undefined) return maxConnections;
+  return Math.max(1, Math.min(maxConnections, openFiles - RESERVED_DESCRIPTORS));
+}
