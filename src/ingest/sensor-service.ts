@@ -119,8 +119,7 @@ export class SensorService {
     call: CallContext,
     respond: (outcome: Outcome) => void,
   ): void {
-    // The transport takes its bytes back when we return.
-    const request = Uint8Array.from(arrived);
+    let request = arrived;
     const { processor } = this.#deps;
     // To learn that the lines do not fit costs as much as to encode what would have fitted. Trying only
     // when the room has doubled keeps all tries together cheaper than two of the one that succeeds.
@@ -148,6 +147,8 @@ export class SensorService {
       respond(this.#queueFull('not waiting'));
       return;
     }
+    // The transport takes its bytes back when we return.
+    request = new Uint8Array(arrived);
     call.onCancelled = withdraw;
   }
 
