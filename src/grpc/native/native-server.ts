@@ -101,7 +101,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   };
 
   async listen(address: ListenAddress): Promise<string[]> {
-    this.#listeners = await Listeners.open(address, this.#onConnection);
+    this.#listeners = await Listeners.open(address, this.onConnection);
     this.#armSweep(this.clock.monotonicMs());
     return this.#listeners.addresses;
   }
@@ -184,7 +184,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
 
   // --- connections ------------------------------------------------------------------------------------
 
-  readonly #onConnection = (socket: Socket): void => {
+  /** Takes a connection on, whoever accepted it. */
+  readonly onConnection = (socket: Socket): void => {
     if (this.#sensor.stopping) {
       socket.destroy();
       return;

@@ -44,6 +44,7 @@ export class RequestHeadBuilder implements FieldSink {
   #scheme: string | undefined;
   #path: string | undefined;
   #authority: string | undefined;
+  #host: string | undefined;
   #contentType = '';
   #encoding = 'identity';
   #timeoutMs = Number.POSITIVE_INFINITY;
@@ -58,6 +59,7 @@ export class RequestHeadBuilder implements FieldSink {
     this.#scheme = undefined;
     this.#path = undefined;
     this.#authority = undefined;
+    this.#host = undefined;
     this.#contentType = '';
     this.#encoding = 'identity';
     this.#timeoutMs = Number.POSITIVE_INFINITY;
@@ -116,13 +118,17 @@ export class RequestHeadBuilder implements FieldSink {
   #onRegularField(name: string, value: string): void {
     switch (name) {
       case 'content-type':
-        this.#contentType = value;
+        // The first counts, as everywhere.
+        if (this.#contentType === '') this.#contentType = value;
         break;
       case 'grpc-encoding':
         this.#encoding = value;
         break;
       case 'grpc-timeout':
         this.#timeoutMs = parseTimeoutMs(value);
+        break;
+      case 'host':
+        this.#host ??= value;
         break;
       case 'te':
         if (value !== 'trailers') this.#malformed ??= 'te may only say trailers';
@@ -168,7 +174,13 @@ export class RequestHeadBuilder implements FieldSink {
       if (this.#scheme !== undefined || this.#path !== undefined || this.#authority === undefined) {
         this.#malformed = 'CONNECT takes an :authority and nothing else';
       }
-    } else if (!this.#scheme || !this.#path) this.#malformed = 'no :scheme or no :path';
+    } else if (!this.#scheme || !this.#path) {
+      this.#malformed = 'no :scheme or no :path';
+    } else if (this.#path.charCodeAt(0) !== 0x2f && !(this.#path === '*' && this.#method === 'OPTIONS')) {
+      this.#malformed = ':path is no path';
+    } else if (/^https?$/.test(this.#scheme) && !(this.#authority ?? this.#host)) {
+      this.#malformed = 'neither :authority nor host';
+    }
   }
 }
 

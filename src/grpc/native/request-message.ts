@@ -21,6 +21,8 @@ export interface MessageHost {
   grant(bytes: number): void;
   /** The announced length is more than is allowed: the call has ended. */
   onTooLarge(): void;
+  /** The message is whole, and its flag is not 0: it is to be inflated. False when that ended the call. */
+  onFlagged(framed: Buffer): boolean;
   /** A second message is there. */
   onSecond(): void;
 }
@@ -65,6 +67,7 @@ export class RequestMessage {
       this.#framed[this.#haveBytes++] = bytes[at++]!;
       if (this.#haveBytes === PREFIX_BYTES && !this.#onPrefix()) return false;
     }
+    const wasWhole = this.#haveBytes === this.#framedBytes && start === at;
     if (at < end && this.#haveBytes < this.#framedBytes) {
       const count = Math.min(end - at, this.#framedBytes - this.#haveBytes);
       if (!this.#makeRoom(this.#haveBytes + count)) return false;
@@ -72,6 +75,8 @@ export class RequestMessage {
       this.#haveBytes += count;
       at += count;
     }
+    const isNewlyWhole = !wasWhole && this.#haveBytes === this.#framedBytes;
+    if (isNewlyWhole && this.#framed[0] !== 0 && !this.#host.onFlagged(this.#framed)) return false;
     return at === end || this.#onExtra(bytes, at, end);
   }
 
@@ -81,7 +86,7 @@ export class RequestMessage {
     this.#framed = bytes.subarray(start, end);
     this.#framedBytes = end - start;
     this.#haveBytes = this.#framedBytes;
-    return true;
+    return this.#framed[0] === 0 || this.#host.onFlagged(this.#framed);
   }
 
   #onPrefix(): boolean {

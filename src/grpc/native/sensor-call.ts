@@ -56,6 +56,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   readonly #head: RequestHead;
   readonly #shared: SensorCallShared;
   #message: RequestMessage | undefined;
+  #inflated: Buffer | undefined;
   #heldBytes = 0;
   #ended = false;
   #timer: Timer | undefined;
@@ -145,24 +146,22 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     } else if (!message.isWhole) {
       this.#end(failed('protocol', 'the request message is cut off'));
     } else {
-      const request = this.#unframe(message.framed);
-      if (request !== undefined) this.#handle(request);
+      this.#handle(this.#inflated ?? message.framed.subarray(PREFIX_BYTES));
     }
   }
 
-  #unframe(framed: Buffer): Buffer | undefined {
-    if (framed[0] === 0) return framed.subarray(PREFIX_BYTES);
+  onFlagged(framed: Buffer): boolean {
     try {
-      const inflated = this.#shared.inflate(framed, this.#head.encoding);
+      this.#inflated = this.#shared.inflate(framed, this.#head.encoding);
       // The budget holds what came over the wire; the rest is what it grew by.
-      const grownBytes = inflated.length + PREFIX_BYTES - framed.length;
-      return grownBytes <= 0 || this.reserve(grownBytes) ? inflated : undefined;
+      const grownBytes = this.#inflated.length + PREFIX_BYTES - framed.length;
+      return grownBytes <= 0 || this.reserve(grownBytes);
     } catch (error) {
       const { code, details } = error as StatusThrown;
       if (typeof code !== 'number') throw error;
       if (code === GRPC_STATUS.RESOURCE_EXHAUSTED) this.onTooLarge();
       else this.#end(failed('protocol', details), code);
-      return undefined;
+      return false;
     }
   }
 
@@ -224,6 +223,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   #end(outcome: Outcome, code?: number): void {
     this.#ended = true;
     this.#message = undefined;
+    this.#inflated = undefined;
     this.#timer?.cancel();
     const stream = this.#stream;
     const { ledger, budget } = this.#shared;

@@ -1,0 +1,29 @@
+/** A connection without a network: what the server reads is fed by hand, what it writes is kept. Everything happens at once. */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+
+export class PaperSocket extends Duplex {
+  readonly remoteAddress = '127.0.0.1';
+  readonly remotePort = 40_000;
+  readonly written: Buffer[] = [];
+
+  override _read(): void {}
+  override _write(chunk: Buffer, _encoding: string, onDone: () => void): void {
+    // The server uses its buffers again.
+    this.written.push(Buffer.from(chunk));
+    onDone();
+  }
+  /** Hands a chunk to whoever listens, in this turn. */
+  feed(chunk: Buffer): void {
+    if (!this.destroyed) this.emit('data', chunk);
+  }
+  resetAndDestroy(): this {
+    return this.destroy();
+  }
+  get output(): Buffer {
+    return Buffer.concat(this.written);
+  }
+  asSocket(): Socket {
+    return this as unknown as Socket;
+  }
+}
