@@ -11,6 +11,7 @@ import { requireNode } from './node-version.js';
 
 const root = path.dirname(path.dirname(fs.realpathSync(fileURLToPath(import.meta.url))));
 
+if (process.argv[2] === 'serve') heedEarlySignals();
 requireNode(root);
 quietKnownWarnings();
 
@@ -24,6 +25,15 @@ import(pathToFileURL(entry).href)
     console.error(startFault(error));
     process.exit(2);
   });
+
+/**
+ * As process 1 of a container we get only the signals that we have handlers for. Until `serve` takes over
+ * with its own there is nothing to drain: a stop is an exit, with the status of one that died of the signal.
+ */
+function heedEarlySignals() {
+  process.once('SIGTERM', () => process.exit(128 + 15));
+  process.once('SIGINT', () => process.exit(128 + 2));
+}
 
 /** node:sqlite and type stripping are used on purpose, and tested; every other warning still shows. */
 function quietKnownWarnings() {

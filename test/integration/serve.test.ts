@@ -195,3 +195,21 @@ test('a signal during a start that fails adds nothing to its one line', async (t
   assert.match(daemon.stderr, /^telemetry-sink: .*\n$/);
   assert.ok(!daemon.log.some(({ level }) => level === 'fatal'));
 });
+
+test('a signal from the first moment on is heeded, also by a process 1, which gets none without a handler', async (t) => {
+  const home = await daemonHome(t);
+  // Sent from inside, the moment the first handler is there; says on stderr whose that was.
+  const onFirstHandler =
+    'process.on("newListener", function first(name) { if (name !== "SIGTERM") return; ' +
+    'process.off("newListener", first); process.stderr.write(new Error("handled here").stack); ' +
+    'process.nextTick(() => process.kill(process.pid, "SIGTERM")); });';
+  const daemon = home.start({
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(onFirstHandler)}`,
+  });
+  const { status, signal } = await daemon.exited;
+  assert.equal(signal, null);
+  // Before `serve` has begun it is an exit, from then on a drain; which one is a matter of milliseconds.
+  assert.ok(status === 143 || status === 0, `status ${status}`);
+  assert.match(daemon.stderr, /handled here[^]*bin\/telemetry-sink\.js/);
+  assert.doesNotMatch(daemon.stderr, /src\/main|dist\/main/);
+});

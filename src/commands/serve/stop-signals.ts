@@ -15,7 +15,7 @@ export interface StopSignals {
 }
 
 export function onStopSignals(
-  emitter: Pick<NodeJS.Process, 'on' | 'off'>,
+  emitter: Pick<NodeJS.Process, 'on' | 'off' | 'listeners'>,
   clock: Clock,
   handlers: { readonly onFirst: (signal: string) => void; readonly onSecond: (signal: string) => void },
 ): StopSignals {
@@ -29,7 +29,13 @@ export function onStopSignals(
       handlers.onSecond(signal);
     }
   };
-  for (const signal of SIGNALS) emitter.on(signal, onSignal);
+  for (const signal of SIGNALS) {
+    // Who listened before us (bin/telemetry-sink.js) would exit without a drain. Ours first: with no listener
+    // at all for a moment, a signal that has come but is not told yet would be forgotten.
+    const earlier = emitter.listeners(signal) as NodeJS.SignalsListener[];
+    emitter.on(signal, onSignal);
+    for (const listener of earlier) emitter.off(signal, listener);
+  }
   return {
     release: () => {
       for (const signal of SIGNALS) emitter.off(signal, onSignal);
