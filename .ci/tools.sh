@@ -10,9 +10,14 @@ export PATH="$cache/bin:$PATH"
 # program:package
 wanted=(
   curl:curl
+  g++:g++
+  grpc_cpp_plugin:protobuf-compiler-grpc
   ip:iproute2
+  make:make
   nghttp:nghttp2-client
   nsenter:util-linux
+  pkg-config:pkg-config
+  protoc:protobuf-compiler
   setpriv:util-linux
   shellcheck:shellcheck
   systemd-analyze:systemd
@@ -22,6 +27,9 @@ packages=()
 for pair in "${wanted[@]}"; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}")
 done
+# Libraries and modules have no program to look for.
+pkg-config --exists grpc++ 2>/dev/null || packages+=(libgrpc++-dev)
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 if ((${#packages[@]} > 0)); then
   echo "apt: ${packages[*]}"
   as_root=()
