@@ -45,6 +45,8 @@ export class DaemonProcess {
         GRPC_SERVER_SOCKET: 'localhost:0',
         ADMIN_SOCKET: 'localhost:0',
         LOG_FORMAT: 'json',
+        // TRANSPORT=native node --test test/integration/*.test.ts: the same tests on the other transport.
+        ...(process.env.TRANSPORT === undefined ? {} : { TRANSPORT: process.env.TRANSPORT }),
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -83,12 +83,12 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     };
     this.#side = { clock: deps.clock, budget, inflate: boundedInflate(MAX_QUESTION_BYTES), calls: new Set() };
     this.#routes.set(SEND_SENSOR_VALUES_PATH, { kind: 'sensor' });
-    const mount = { addService: this.#addService };
-    this.#health.mount(mount as unknown as Parameters<Health['mount']>[0]);
-    mountReflection(mount);
+    this.#health.mount(this as unknown as Parameters<Health['mount']>[0]);
+    mountReflection(this);
   }
 
-  readonly #addService: AddService = (definition, handlers) => {
+  /** As grpc-js's own: definitions and handlers that were written for it work unchanged. */
+  readonly addService: AddService = (definition, handlers) => {
     for (const [name, method] of Object.entries(definition)) {
       const handler = handlers[name] ?? handlers[method.originalName ?? ''];
       if (typeof handler !== 'function') continue;
