@@ -210,6 +210,6 @@ test('a signal from the first moment on is heeded, also by a process 1, which ge
   assert.equal(signal, null);
   // Before `serve` has begun it is an exit, from then on a drain; which one is a matter of milliseconds.
   assert.ok(status === 143 || status === 0, `status ${status}`);
-  assert.match(daemon.stderr, /handled here[^]*bin\/telemetry-sink\.js/);
+  assert.match(daemon.stderr, /handled here[\s\S]*bin\/telemetry-sink\.js/);
   assert.doesNotMatch(daemon.stderr, /src\/main|dist\/main/);
 });
