@@ -91,14 +91,14 @@ function listenFault(address: ListenAddress, error: unknown): SinkError {
     case 'EADDRINUSE':
       return new SinkError(
         'ADDRESS_IN_USE',
-        `${given}: port ${address.port} is taken by another program`,
+        `${given}: port ${address.port} is taken by another program; stop that or set GRPC_SERVER_SOCKET to another port`,
         cause,
       );
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
       return new SinkError(
         'ADDRESS_UNAVAILABLE',
-        `${given}: ${address.host} is not an address of this machine`,
+        `${given}: ${address.host} is not an address of this machine; use one that is, localhost, or :${address.port} for all`,
         cause,
       );
     case 'ENOTFOUND':

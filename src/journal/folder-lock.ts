@@ -68,7 +68,7 @@ export async function lockFolder(
     }
     throw new SinkError(
       'FOLDER_NOT_WRITABLE',
-      `FILE_PATH ${folder}: cannot be locked: ${errorMessage(error)}`,
+      `FILE_PATH ${folder}: cannot be locked: ${errorMessage(error)}; name a folder that this user may write to`,
       {
         cause: error,
       },

@@ -34,9 +34,11 @@ export class JournalFolder {
       await fileSystem.makeFolder(paths.journalFolder, true);
     } catch (error) {
       const reason = errorMessage(error);
-      throw new SinkError('FOLDER_NOT_WRITABLE', `FILE_PATH ${folder}: cannot be created: ${reason}`, {
-        cause: error,
-      });
+      throw new SinkError(
+        'FOLDER_NOT_WRITABLE',
+        `FILE_PATH ${folder}: cannot be created: ${reason}; name a folder that this user may write to`,
+        { cause: error },
+      );
     }
     const lock = await lockFolder(fileSystem, folder, paths.journalFolder);
     try {

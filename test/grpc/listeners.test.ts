@@ -85,7 +85,7 @@ test(
       assert.equal(fault.exitStatus, 2);
       assert.equal(
         fault.message,
-        `GRPC_SERVER_SOCKET=localhost:${port}: port ${port} is taken by another program`,
+        `GRPC_SERVER_SOCKET=localhost:${port}: port ${port} is taken by another program; stop that or set GRPC_SERVER_SOCKET to another port`,
       );
       other.close();
     }
@@ -108,7 +108,7 @@ test('an address of another machine is ADDRESS_UNAVAILABLE', async () => {
   assert.equal(fault.code, 'ADDRESS_UNAVAILABLE');
   assert.match(
     fault.message,
-    /^GRPC_SERVER_SOCKET=192\.0\.2\.1:8000: 192\.0\.2\.1 is not an address of this machine$/,
+    /^GRPC_SERVER_SOCKET=192\.0\.2\.1:8000: 192\.0\.2\.1 is not an address of this machine; use one that is, localhost, or :8000 for all$/,
   );
 });
 
