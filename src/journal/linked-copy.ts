@@ -1,19 +1,23 @@
 /**
  * A frozen view of all closed segments: hard links in a private folder, so that compression and retention
  * may unlink the originals while somebody copies at leisure. Closed files never change, so a link is as
- * good as a copy and costs nothing.
+ * good as a copy and costs nothing. The open segment can be had, too: it only grows, and what its sidecar
+ * covers never changes, so a link and a length are a snapshot of it.
  *
  *   .journal/copy-<random>/lock.sqlite    held by the kernel for as long as the copier lives
  *   .journal/copy-<random>/folder/        a complete journal folder: segments, manifest, sidecars
  *
  * Invariants:
  * 1. The manifest inside names exactly the files inside, besides deleted segments, so `verify` passes on it.
- * 2. A copy folder whose lock is free has lost its owner, and anybody may remove it, lock in hand.
+ * 2. Of the open segment, no file's length goes beyond what its sidecar said when it was linked.
+ * 3. A copy folder whose lock is free has lost its owner, and anybody may remove it, lock in hand.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, copyFile, link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, copyFile, link, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { errorMessage, SinkError, systemErrorCode } from '../base/errors.ts';
+import { parseBlocks } from './blocks.ts';
 import { realFileSystem } from './file-system.ts';
 import type { FolderLock } from './folder-lock.ts';
 import { lockFolder } from './folder-lock.ts';
@@ -26,10 +30,14 @@ const COPY_PATTERN = /^copy-[0-9a-f]{16}$/;
 /** File systems without hard links (some network and FUSE ones) get real copies. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EACCES']);
 const ATTEMPTS = 5;
+/** How long a segment that was just closed may take until its record is in the manifest. */
+const RECORD_WAIT_MS = 10_000;
+const RECORD_LOOK_MS = 50;
 
 export interface LinkedFile {
   /** Relative to the folder, with forward slashes. */
   readonly path: string;
+  /** How much of it belongs to the copy; the open segment and its sidecar may be longer by now. */
   readonly fileBytes: number;
   readonly modifiedAtMs: number;
 }
@@ -42,13 +50,28 @@ export interface LinkedCopy {
   /** Manifest first, then each segment after its sidecar. */
   readonly files: readonly LinkedFile[];
   readonly segments: readonly ManifestRecord[];
+  /** The open segment, as far as it belongs to the copy: whole lines, each under a checksum. */
+  readonly open: OpenPart | undefined;
+  /** The newest file that the copy leaves out because it is not closed and recorded yet. */
+  readonly leftOut: string | undefined;
   /** Removes the links. */
   release(): Promise<void>;
 }
 
-/** Throws SinkError FOLDER_MISSING, FOLDER_NOT_WRITABLE or JOURNAL_UNREADABLE. */
-export async function linkClosedSegments(folder: string): Promise<LinkedCopy> {
-  await viewFolder(folder); // tells a missing folder from one that cannot be written
+export interface OpenPart {
+  readonly file: string;
+  readonly bytes: number;
+  readonly lines: number;
+  readonly sidecarBytes: number;
+}
+
+/**
+ * Links every closed segment, and with `withOpen` what is under checksums of the open one.
+ * Throws SinkError FOLDER_MISSING, FOLDER_NOT_WRITABLE or JOURNAL_UNREADABLE.
+ */
+export async function linkSegments(folder: string, { withOpen = false } = {}): Promise<LinkedCopy> {
+  const view = await viewFolder(folder); // tells a missing folder from one that cannot be written
+  const newest = view.segments.at(-1);
   const journalFolder = join(folder, JOURNAL_FOLDER);
   await removeAbandonedCopies(folder);
   const { copyFolder, lock } = await beginCopy(folder, journalFolder);
@@ -59,20 +82,28 @@ export async function linkClosedSegments(folder: string): Promise<LinkedCopy> {
   try {
     const target = join(copyFolder, 'folder');
     await mkdir(join(target, JOURNAL_FOLDER), { recursive: true });
-    const segments = await linkAll(folder, target);
+    const { open, highest } = withOpen
+      ? await linkOpen(folder, target)
+      : { open: undefined, highest: undefined };
+    const segments = await linkAll(folder, target, highest);
     const files: LinkedFile[] = [];
-    const note = async (path: string): Promise<void> => {
+    const note = async (path: string, bytes?: number): Promise<void> => {
       const status = await stat(join(target, path));
-      files.push({ path, fileBytes: status.size, modifiedAtMs: status.mtimeMs });
+      files.push({ path, fileBytes: bytes ?? status.size, modifiedAtMs: status.mtimeMs });
     };
     await note(`${JOURNAL_FOLDER}/${MANIFEST_FILE}`);
     const sidecars = new Set(await readdir(join(target, JOURNAL_FOLDER)));
     for (const { file } of segments) {
       const sidecar = blocksFile(parseSegmentFile(file)!.base);
-      if (sidecars.has(sidecar)) await note(`${JOURNAL_FOLDER}/${sidecar}`);
+      if (sidecars.has(sidecar)) await note(sidecarOf(file));
       await note(file);
     }
-    return { copyFolder, folder: target, files, segments, release };
+    if (open !== undefined) {
+      await note(sidecarOf(open.file), open.sidecarBytes);
+      await note(open.file, open.bytes);
+    }
+    const leftOut = newest?.record === undefined && open === undefined ? newest?.file : undefined;
+    return { copyFolder, folder: target, files, segments, open, leftOut, release };
   } catch (error) {
     await release();
     if (error instanceof SinkError) throw error;
@@ -126,13 +157,52 @@ async function beginCopy(
   throw notWritable(folder, fault);
 }
 
-/** Links every closed segment and writes the manifest that names them. */
-async function linkAll(folder: string, target: string): Promise<ManifestRecord[]> {
+/**
+ * Links the open segment, and says which closed one is the last before it, so that the copy has no hole.
+ * Without an open part when there is none, or nothing of it is under a checksum, or segments before it
+ * stay without a record.
+ */
+async function linkOpen(
+  folder: string,
+  target: string,
+): Promise<{ open: OpenPart | undefined; highest: number | undefined }> {
+  for (let waitedMs = 0; waitedMs < RECORD_WAIT_MS; waitedMs += RECORD_LOOK_MS) {
+    const view = await viewFolder(folder);
+    const highest = [...view.manifest.records.keys()].reduce((a, b) => Math.max(a, b), 0);
+    const [open, ...others] = view.segments.filter(({ record }) => record === undefined);
+    if (open === undefined) return { open: undefined, highest };
+    if (others.length === 0 && open.number > highest && open.compression === 'none') {
+      const part = await linkOpenPart(folder, target, open.file);
+      if (part !== 'gone') return { open: part, highest };
+    }
+    // A segment was closed just now: soon the manifest has its record.
+    await delay(RECORD_LOOK_MS);
+  }
+  return { open: undefined, highest: undefined };
+}
+
+/** Undefined when no block of it is complete; gone when it was compressed or deleted meanwhile. */
+async function linkOpenPart(
+  folder: string,
+  target: string,
+  file: string,
+): Promise<OpenPart | undefined | 'gone'> {
+  const sidecar = sidecarOf(file);
+  // The sidecar first: whatever it covers was in the data file before.
+  if (!(await linkOrCopy(join(folder, sidecar), join(target, sidecar)))) return undefined;
+  const { coveredBytes, coveredLines, sidecarBytes } = parseBlocks(await readFile(join(target, sidecar)));
+  if (coveredBytes === 0) return undefined;
+  if (!(await linkOrCopy(join(folder, file), join(target, file)))) return 'gone';
+  return { file, bytes: coveredBytes, lines: coveredLines, sidecarBytes };
+}
+
+/** Links every closed segment up to `last` and writes the manifest that names them. */
+async function linkAll(folder: string, target: string, last: number | undefined): Promise<ManifestRecord[]> {
   const taken = new Map<number, ManifestRecord>();
   // A file that is gone when we come to link it was compressed or deleted meanwhile: the manifest, whose
   // record is written first, says which. The first look decides which segments belong to the copy, and
   // each of those can change twice at most, so this ends.
-  let highest: number | undefined;
+  let highest = last;
   for (let attempt = 0; ; attempt++) {
     const records = [...((await loadManifest(folder))?.records.values() ?? [])];
     highest ??= records.at(-1)?.segment ?? 0;
@@ -160,7 +230,7 @@ async function linkAll(folder: string, target: string): Promise<ManifestRecord[]
 
 /** False when the segment's file is not there (any more). */
 async function linkSegment(folder: string, target: string, record: ManifestRecord): Promise<boolean> {
-  const sidecar = join(JOURNAL_FOLDER, blocksFile(parseSegmentFile(record.file)!.base));
+  const sidecar = sidecarOf(record.file);
   // The sidecar first: retention removes it after the segment, so with the segment it was there, too.
   await linkOrCopy(join(folder, sidecar), join(target, sidecar));
   return linkOrCopy(join(folder, record.file), join(target, record.file));
@@ -183,6 +253,10 @@ async function linkOrCopy(from: string, to: string): Promise<boolean> {
     if (systemErrorCode(error) === 'ENOENT') return false;
     throw error;
   }
+}
+
+function sidecarOf(file: string): string {
+  return `${JOURNAL_FOLDER}/${blocksFile(parseSegmentFile(file)!.base)}`;
 }
 
 function notWritable(folder: string, error: unknown): SinkError {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -49,7 +49,10 @@ test('a copy into a folder passes verify, whatever the daemon does meanwhile', a
     const to = `${target}-${round}`;
     const run = await runCommandLine(['copy-out', folder, '--to', to]);
     assert.equal(run.status, 0, run.stderr);
-    assert.match(run.stderr, /^copied \d+ closed segments, [\d,]+ lines, .*copy-\d\n$/);
+    assert.match(
+      run.stderr,
+      /^copied \d+ closed segments, [\d,]+ lines, .*copy-\d\n(left out: telemetry-.*\n)?$/,
+    );
     const report = await verifyFolder(to);
     assert.deepEqual([report.faults, report.notices, report.openFile], [[], [], null]);
     assert.ok(report.segments >= 5);
@@ -73,6 +76,60 @@ test('a tar stream unpacks with the system tar and passes verify', async (t) => 
   assert.deepEqual([report.faults, report.notices], [[], []]);
   assert.ok(report.segments >= 5);
   assert.deepEqual(await linkFolders(folder), []);
+});
+
+test('with the open segment, a copy holds all lines up to a moment, whole and under checksums', async (t) => {
+  const folder = await temporaryFolder(t);
+  const target = join(await temporaryFolder(t), 'copy');
+  const journal = new LiveJournal(folder);
+  await journal.open(256 * 1024, { compress: 'gzip' });
+  const writeSome = async (): Promise<void> => {
+    for (let batch = 0; batch < 100; batch++) {
+      await journal.write(30);
+      await nextTurn();
+    }
+  };
+  let openParts = 0;
+  for (let round = 0; round < 6; round++) {
+    const to = `${target}-${round}`;
+    await writeSome();
+    const copying = runCommandLine(['copy-out', folder, '--with-open', '--to', to]);
+    const [run] = await Promise.all([copying, writeSome()]);
+    assert.equal(run.status, 0, run.stderr);
+    const report = await verifyFolder(to);
+    assert.deepEqual([report.faults, report.notices], [[], []]);
+    assert.match(run.stderr, new RegExp(`, ${report.lines.toLocaleString('en')} lines, `));
+    if (report.openFile !== null) {
+      openParts++;
+      assert.match(run.stderr, /and the open one/);
+      assert.doesNotMatch(run.stderr, /left out/);
+    }
+    const copied = await runCommandLine(['tail', to, '-n', '1000000']);
+    assert.ok(copied.stdout === journal.written.slice(0, report.lines).join(''), `round ${round}`);
+  }
+  await journal.close();
+  assert.ok(openParts > 0, 'no round met an open segment with a complete block');
+  assert.deepEqual(await linkFolders(folder), []);
+});
+
+test('what a copy leaves out is named, with the way to have it', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { file, bytes } = await writeSegment(folder, 1);
+  await appendFile(join(folder, file), 'not yet under a checksum');
+  const target = await temporaryFolder(t);
+  const without = await runCommandLine(['copy-out', folder, '--to', join(target, 'without')]);
+  assert.match(
+    without.stderr,
+    /^copied 0 closed segments, 0 lines, .*\nleft out: telemetry-.*-000001\.jsonl, .*--with-open/,
+  );
+  const withOpen = await runCommandLine(['copy-out', folder, '--with-open', '--to', join(target, 'with')]);
+  assert.match(withOpen.stderr, /^copied 0 closed segments and the open one, 100 lines, [^\n]*\n$/);
+  assert.equal((await stat(join(target, 'with', file))).size, bytes);
+
+  await truncate(join(folder, JOURNAL_FOLDER, file.replace('.jsonl', '.blocks')), 0);
+  const nothing = await runCommandLine(['copy-out', folder, '--with-open', '--to', join(target, 'nothing')]);
+  assert.match(nothing.stderr, /left out: .*nothing of which is synced yet/);
+  assert.deepEqual(await readdir(join(target, 'nothing')), [JOURNAL_FOLDER]);
 });
 
 test('a reader that goes away leaves no links behind; links of a killed copy are removed by the next', async (t) => {

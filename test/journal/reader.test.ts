@@ -8,7 +8,7 @@ import { openArchiver } from '../../src/journal/archiver.ts';
 import { realFileSystem } from '../../src/journal/file-system.ts';
 import { followLines } from '../../src/journal/follow.ts';
 import { sensorFilter } from '../../src/journal/line-filter.ts';
-import { linkClosedSegments } from '../../src/journal/linked-copy.ts';
+import { linkSegments } from '../../src/journal/linked-copy.ts';
 import type { Position } from '../../src/journal/reader.ts';
 import { allLines, newestLines } from '../../src/journal/reader.ts';
 import { JOURNAL_FOLDER } from '../../src/journal/segment-name.ts';
@@ -243,7 +243,7 @@ test('a frozen copy holds while rotation, compression and retention go on', asyn
   })();
   while (journal.written.length < 500) await nextTurn();
   for (let round = 0; round < 5; round++) {
-    const copy = await linkClosedSegments(folder);
+    const copy = await linkSegments(folder);
     const before = journal.written.length;
     while (journal.written.length < before + 300) await nextTurn();
     const report = await verifyFolder(copy.folder);

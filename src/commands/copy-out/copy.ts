@@ -1,5 +1,5 @@
 /** Carries a frozen set of files to where they shall go: another folder, or a tar stream. */
-import { constants, copyFile, mkdir, open, readdir, utimes } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, readdir, truncate, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { errorMessage, SinkError, systemErrorCode } from '../../base/errors.ts';
@@ -45,6 +45,7 @@ export async function copyToFolder(
         target,
         constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE,
       );
+      await truncate(target, file.fileBytes); // the open segment went on growing
       await utimes(target, file.modifiedAtMs / 1000, file.modifiedAtMs / 1000);
       doneBytes += file.fileBytes;
       onProgress(doneBytes, totalBytes);
