@@ -8,6 +8,9 @@ import type { UsageBetween } from './process-usage.ts';
 /** A thread that is on a core or waits for one this much of the time has no time left for more. */
 const SATURATED = 0.9;
 
+/** Cores that rest less than this have no time left either, however many threads share them. */
+const RESTING = 0.1;
+
 export interface Bottleneck {
   readonly text: string;
   /** The daemon had no time left: the figure is its maximum under these conditions. */
@@ -20,7 +23,7 @@ export function findBottleneck({ daemon, generator }: LoadWindow): Bottleneck {
   if (daemon === undefined || generator === undefined) {
     return { text: 'unknown (no /proc)', isDaemon: false, coresUsedByOthers: Number.NaN };
   }
-  const inDaemon = saturatedThread(daemon);
+  const inDaemon = saturatedThread(daemon) ?? saturatedCores(daemon);
   const inGenerator = saturatedThread(generator);
   const others = daemon.machineCpuSeconds - daemon.cpuSeconds - generator.cpuSeconds;
   const text =
@@ -42,6 +45,13 @@ function saturatedThread(usage: UsageBetween): string | undefined {
   if (thread === undefined) return undefined;
   const waited = thread.waiting >= 0.05 ? `, ${percent(thread.waiting)} waiting for a core` : '';
   return `thread ${thread.name} ${percent(thread.busy)} busy${waited}`;
+}
+
+/** A runtime that moves its work from thread to thread never has a busy one. */
+function saturatedCores({ idleShare, strangersShare }: UsageBetween): string | undefined {
+  if (idleShare === undefined || idleShare >= RESTING) return undefined;
+  const strangers = strangersShare! >= 0.05 ? `, ${percent(strangersShare!)} used by others` : '';
+  return `its cores ${percent(1 - idleShare)} busy${strangers}`;
 }
 
 function percent(share: number): string {

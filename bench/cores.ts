@@ -43,6 +43,13 @@ export function chooseCores(wish: CoresWish): Cores {
   };
 }
 
+/** One core for a server, the others for the load: what one core does, compared with what it does for others. */
+export function chooseOneCore(wish: CoresWish): Cores {
+  if (wish.daemon === 'all' || !isOnPath('taskset') || availableParallelism() < 2) return chooseCores(wish);
+  const [first, ...others] = allowedCores();
+  return chooseCores({ daemon: wish.daemon || String(first), load: wish.load || others.join(',') });
+}
+
 /** A program and its arguments, on `cores`. */
 export function pinned(cores: string | undefined, command: readonly string[]): readonly string[] {
   return cores === undefined ? command : ['taskset', '-c', cores, ...command];

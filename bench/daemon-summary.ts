@@ -4,34 +4,19 @@ import { transportName } from './common-options.ts';
 import {
   figure,
   markdownTable,
-  type Percentiles,
   rounded,
   roundedSpread,
   type Spread,
   spreadOf,
   spreadText,
 } from './figures.ts';
+import { middleRun, type Run } from './run.ts';
 
 /** One combination that is measured. */
 export interface Cell {
   readonly readings: number;
   readonly ack: string;
   readonly transport: string;
-}
-
-export interface Run {
-  readonly requestsPerSecond: number;
-  readonly readingsPerSecond: number;
-  readonly requestsPerCpuSecond: number;
-  readonly readingsPerCpuSecond: number;
-  readonly latencyMs: Percentiles;
-  readonly peakRssBytes: number;
-  readonly daemonCores: number;
-  readonly generatorCores: number;
-  /** Cores that other programs kept busy meanwhile. */
-  readonly othersCores: number;
-  readonly bottleneck: string;
-  readonly isDaemonTheLimit: boolean;
 }
 
 /** `written/100`, with the transport in front when one was asked for. */
@@ -106,11 +91,6 @@ export function summarize(results: ReadonlyMap<Cell, readonly Run[]>): {
         ]),
   ].join('\n');
   return { body, figures: { cells: [...results].map(cellFigures), ratios } };
-}
-
-/** The run whose rate is the median: what limited it is what limited the figure. */
-function middleRun(runs: readonly Run[]): Run {
-  return runs.toSorted((a, b) => a.requestsPerSecond - b.requestsPerSecond)[runs.length >> 1]!;
 }
 
 function cellFigures([cell, runs]: [Cell, readonly Run[]]): unknown {

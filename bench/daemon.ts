@@ -1,68 +1,95 @@
 /**
- * How much the daemon takes: requests/s and readings/s, by wall clock and per CPU-second of the whole
- * process, latency and memory, for 1, 10, 100 and 1000 readings per request and each kind of
- * acknowledgement. `npm run bench -- --help`; how to read it: bench/README.md.
+ * `npm run bench`: what the daemon takes, and what it takes beside its peers. Two tables, either of which can be had alone:
  *
- * Runs of everything that is compared take turns, and every second round goes backwards, so that whatever
- * else the machine does hits all alike. Each run has a daemon and a folder of its own.
+ *   --own     requests/s and readings/s, by wall clock and per CPU-second of the whole process, latency and memory, for
+ *             1, 10, 100 and 1000 readings per request and each kind of acknowledgement
+ *   --peers   both transports, a no-op grpc-go server and the OpenTelemetry Collector, each on one core
+ *             (bench/peers), with the targets and how far they are met
+ *
+ * `npm run bench -- --help`; how to read it: bench/README.md. Runs of everything that is compared take
+ * turns, and every second round goes backwards, so that whatever else the machine does hits all alike. Each
+ * run has a daemon and a folder of its own.
  */
 import { BenchArguments, formatDurationMs } from './arguments.ts';
-import { findBottleneck } from './bottleneck.ts';
 import { ACKS, commonOptions, commonWish, daemonEnvironment, noteOf } from './common-options.ts';
-import { type Cell, cellName, type Run, summarize } from './daemon-summary.ts';
+import { chooseOneCore } from './cores.ts';
+import { type Cell, cellName, summarize } from './daemon-summary.ts';
 import { DaemonUnderTest } from './daemon-under-test.ts';
-import { type LoadWindow, loadDaemon } from './load.ts';
+import { loadDaemon } from './load.ts';
 import { describeMachine } from './machine.ts';
+import { compare, FOREIGN_PEERS } from './peers/comparison.ts';
+import { otlpRequest } from './peers/otlp-request.ts';
+import { summarizePeers } from './peers/summary.ts';
 import { readMemory } from './process-usage.ts';
 import { PAYLOAD_TEXT, requestBody } from './request-body.ts';
 import { deliver, reprintCommand } from './results.ts';
+import { type Run, runOf } from './run.ts';
 import { makeScratch } from './scratch.ts';
 
-const args = new BenchArguments('npm run bench: requests/s and readings/s of the daemon', {
-  only: { default: '', help: 'Only cells whose name holds one of these, as in written/100,synced/1' },
-  readings: { default: '1,10,100,1000', help: 'Readings per request' },
+const args = new BenchArguments('npm run bench: what the daemon takes, alone and beside its peers', {
+  own: { default: false, help: 'Only the table of the daemon alone' },
+  peers: { default: false, help: 'Only the comparison with its peers' },
+  only: {
+    default: '',
+    help: 'Only cells whose name holds one of these, as in written/100,synced/1 or, of peers, native/1,grpc-go/1',
+  },
+  readings: { default: '1,10,100,1000', help: 'Readings per request; of peers always 1 and 100' },
   ack: { default: ACKS.join(','), help: 'Acknowledgements to compare' },
+  peer: { default: FOREIGN_PEERS.join(','), help: 'Peers of other make' },
   runs: { default: '5', help: 'Runs of each cell' },
   duration: { default: '5s', help: 'Measured part of a run' },
   'warm-up': { default: '2s', help: 'Load before the measured part' },
-  quick: { default: false, help: 'One short run of each: an impression in under two minutes' },
+  quick: { default: false, help: 'One short run of each: an impression in two minutes' },
   ...commonOptions,
 });
+if (args.isSet('own') && args.isSet('peers')) args.fail('--own and --peers: each means only that one');
 const wish = commonWish(args);
 const isQuick = args.isSet('quick');
 const runs = isQuick ? 1 : args.count('runs');
-const durationMs = isQuick ? 1500 : args.durationMs('duration');
+const durationMs = isQuick ? 1000 : args.durationMs('duration');
 const warmUpMs = isQuick ? 1000 : args.durationMs('warm-up');
 const patterns = args.list('only');
+const peers = args.list('peer', FOREIGN_PEERS);
 
-const cells: Cell[] = [];
-for (const readings of args.counts('readings')) {
-  for (const ack of args.list('ack', ACKS)) {
-    for (const transport of wish.transports) {
-      const cell: Cell = { readings, ack, transport };
-      const isWanted =
-        patterns.length === 0 || patterns.some((pattern) => `${cellName(cell)}/`.includes(`${pattern}/`));
-      if (isWanted) cells.push(cell);
-    }
-  }
+function isWanted(name: string): boolean {
+  return patterns.length === 0 || patterns.some((pattern) => `${name}/`.includes(`${pattern}/`));
 }
-if (cells.length === 0)
-  args.fail(`--only ${args.text('only')} leaves nothing; cells are named like written/100`);
 
+function ownCells(): readonly Cell[] {
+  if (args.isSet('peers')) return [];
+  return args
+    .counts('readings')
+    .flatMap((readings) =>
+      args
+        .list('ack', ACKS)
+        .flatMap((ack) => wish.transports.map((transport): Cell => ({ readings, ack, transport }))),
+    )
+    .filter((cell) => isWanted(cellName(cell)));
+}
+
+const cells = ownCells();
 const scratch = makeScratch(args.text('folder'));
 const machine = describeMachine(scratch);
-const results = new Map<Cell, Run[]>(cells.map((cell) => [cell, []]));
-let done = 0;
-for (let round = 0; round < runs; round++) {
-  for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
-    const run = await measure(cell);
-    results.get(cell)!.push(run);
-    done++;
-    console.error(
-      `${String(done).padStart(3)}/${cells.length * runs} ${cellName(cell).padEnd(24)} ` +
-        `${Math.round(run.requestsPerSecond).toLocaleString('en').padStart(9)} requests/s, limited by ${run.bottleneck}`,
-    );
+const coresOfPeers = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
+
+function progress(name: string, run: Run, done: number, of: number): void {
+  console.error(
+    `${String(done).padStart(3)}/${of} ${name.padEnd(24)} ` +
+      `${Math.round(run.requestsPerSecond).toLocaleString('en').padStart(9)} requests/s, limited by ${run.bottleneck}`,
+  );
+}
+
+async function measureOwn(): Promise<ReadonlyMap<Cell, readonly Run[]>> {
+  const results = new Map<Cell, Run[]>(cells.map((cell) => [cell, []]));
+  let done = 0;
+  for (let round = 0; round < runs; round++) {
+    for (const cell of round % 2 === 0 ? cells : cells.toReversed()) {
+      const run = await measure(cell);
+      results.get(cell)!.push(run);
+      progress(cellName(cell), run, ++done, cells.length * runs);
+    }
   }
+  return results;
 }
 
 async function measure({ readings, ack, transport }: Cell): Promise<Run> {
@@ -93,32 +120,38 @@ async function measure({ readings, ack, transport }: Cell): Promise<Run> {
   }
 }
 
-function runOf(window: LoadWindow, readings: number, peakRssBytes: number | undefined): Run {
-  const { requests, elapsedMs, latencyMs, daemon, generator } = window;
-  const bottleneck = findBottleneck(window);
-  const perSecond = (requests / elapsedMs) * 1000;
-  const coresOf = (cpuSeconds: number | undefined): number => ((cpuSeconds ?? Number.NaN) / elapsedMs) * 1000;
-  return {
-    requestsPerSecond: perSecond,
-    readingsPerSecond: perSecond * readings,
-    requestsPerCpuSecond: requests / (daemon?.cpuSeconds ?? Number.NaN),
-    readingsPerCpuSecond: (requests * readings) / (daemon?.cpuSeconds ?? Number.NaN),
-    latencyMs,
-    peakRssBytes: peakRssBytes ?? Number.NaN,
-    daemonCores: coresOf(daemon?.cpuSeconds),
-    generatorCores: coresOf(generator?.cpuSeconds),
-    othersCores: bottleneck.coresUsedByOthers,
-    bottleneck: bottleneck.text,
-    isDaemonTheLimit: bottleneck.isDaemon,
-  };
+/** Undefined when it was not asked for. */
+async function measurePeers(): Promise<ReturnType<typeof summarizePeers> | undefined> {
+  if (args.isSet('own')) return undefined;
+  const comparison = await compare({
+    ...{ peers, runs, durationMs, warmUpMs, scratch, isWanted },
+    mayBuildCollector: !isQuick,
+    connections: wish.connections,
+    streams: wish.streams,
+    generator: wish.generator,
+    cores: coresOfPeers,
+    onRun: ({ name }, run, done, of) => progress(name, run, done, of),
+  });
+  return comparison.cells.size === 0 ? undefined : summarizePeers(comparison);
 }
 
-const { body, figures } = summarize(results);
+const own = cells.length === 0 ? undefined : summarize(await measureOwn());
+const beside = await measurePeers();
+if (own === undefined && beside === undefined) {
+  args.fail(
+    `--only ${args.text('only')} leaves nothing; cells are named like written/100, of peers like native/1`,
+  );
+}
+
 const pace = `${runs} ${runs === 1 ? 'run' : 'runs'} of each, ${formatDurationMs(durationMs)} after ${formatDurationMs(warmUpMs)} of warm-up`;
+const readingsOf = own === undefined ? [] : args.counts('readings');
+const sizes = [...new Set([...readingsOf, ...(beside === undefined ? [] : [1, 100])])].map(
+  (readings) => `${readings} readings = ${requestBody(readings).length.toLocaleString('en')} bytes`,
+);
 deliver(
   {
-    name: 'daemon',
-    title: 'What the daemon takes',
+    name: own === undefined ? 'peers' : 'daemon',
+    title: own === undefined ? 'The daemon beside its peers' : 'What the daemon takes',
     command: reprintCommand('bench'),
     machine,
     conditions: [
@@ -127,19 +160,24 @@ deliver(
           ? ' h2load is not installed; send takes far more CPU and limits sooner.'
           : ''
       }`,
-      `Payload: ${args
-        .counts('readings')
-        .map(
-          (readings) => `${readings} readings = ${requestBody(readings).length.toLocaleString('en')} bytes`,
-        )
-        .join(', ')}; ${PAYLOAD_TEXT}.`,
-      `Pinned: ${wish.cores.text}.`,
-      `${pace}, taking turns; figures are medians (least to most). The daemon runs with its defaults besides ACK${wish.transports[0] === '' ? '' : ' and TRANSPORT'}.`,
-      'CPU is user and system time of the whole daemon: gRPC, encoder, writer, archiver, garbage collection.',
+      `Payload: ${sizes.join(', ')}; ${PAYLOAD_TEXT}.`,
+      ...(own === undefined ? [] : [`Pinned: ${wish.cores.text}.`]),
+      ...(beside === undefined
+        ? []
+        : [
+            `Pinned, beside peers: ${coresOfPeers.text}, the server with all its threads.`,
+            `The Collector gets the same readings as OTLP gauge points, 1 = ${otlpRequest(1).length} and 100 = ${otlpRequest(100).length.toLocaleString('en')} bytes. It answers when its batch processor took them, which is ACK=accepted, and writes longer lines.`,
+          ]),
+      `${pace}, taking turns; figures are medians (least to most). The daemon runs with its defaults besides ACK and TRANSPORT.`,
+      'CPU is user and system time of the whole process: gRPC, encoder, writer, archiver, garbage collection.',
       ...noteOf(args),
     ],
-    body,
-    figures: { options: { runs, durationMs, warmUpMs, ...wish }, ...figures },
+    body: [own?.body, beside?.body].filter((text) => text !== undefined).join('\n\n'),
+    figures: {
+      options: { runs, durationMs, warmUpMs, ...wish },
+      ...own?.figures,
+      ...(beside === undefined ? {} : { peers: beside.figures }),
+    },
   },
   wish,
 );

@@ -1,5 +1,5 @@
 /**
- * Loads a daemon as hard as it takes (closed loop: each stream sends its next request when the last was
+ * Loads a daemon or one of its peers as hard as it takes (closed loop: each stream sends its next request when the last was
  * answered) and measures a window in the middle of that load:
  *
  *   start ──warm-up──▶ usage of both processes ──window──▶ usage of both processes ──▶ load ends
@@ -14,7 +14,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOnPath } from '../test/support/requirements.ts';
 import { type Cores, pinned } from './cores.ts';
-import type { DaemonUnderTest } from './daemon-under-test.ts';
 import { type Percentiles, percentilesOf } from './figures.ts';
 import { requestsBetween } from './h2load-log.ts';
 import { hasProc, readUsage, type Usage, type UsageBetween, usageBetween } from './process-usage.ts';
@@ -23,12 +22,28 @@ import { grpcMessage, requestBody } from './request-body.ts';
 export const GENERATORS = ['h2load', 'send'] as const;
 export type Generator = (typeof GENERATORS)[number];
 
+/** A server that is running: the daemon, or one of those it is compared with. */
+export interface LoadTarget {
+  readonly pid: number;
+  readonly grpc: string;
+  /** What its own books say; only `send` needs them, h2load keeps its own. */
+  metrics?(): Promise<ReadonlyMap<string, number>>;
+}
+
+/** What h2load sends to something that is no SensorService. */
+export interface LoadRequest {
+  readonly path: string;
+  readonly body: Uint8Array;
+}
+
 export interface LoadShape {
   readonly generator: Generator;
   readonly readingsPerRequest: number;
   readonly connections: number;
   /** Requests underway on each connection. */
   readonly streams: number;
+  /** h2load only: instead of readings to SensorService. */
+  readonly request?: LoadRequest;
   /** h2load only: start requests at this rate instead of one as soon as another was answered. */
   readonly requestsPerSecond?: number;
   readonly warmUpMs: number;
@@ -49,6 +64,7 @@ export interface LoadWindow {
 }
 
 const ENTRY = new URL('../bin/telemetry-sink.js', import.meta.url).pathname;
+export const SENSOR_PATH = '/sensor.v1.SensorService/SendSensorValues';
 /** The load starts before and goes on after the window by this much. */
 const MARGIN_MS = 250;
 
@@ -58,7 +74,7 @@ export function chooseGenerator(wish: string): Generator {
   return isOnPath('h2load') ? 'h2load' : 'send';
 }
 
-export async function loadDaemon(daemon: DaemonUnderTest, shape: LoadShape): Promise<LoadWindow> {
+export async function loadDaemon(daemon: LoadTarget, shape: LoadShape): Promise<LoadWindow> {
   const scratch = await mkdtemp(join(shape.scratch, 'telemetry-sink-load-'));
   try {
     return await (shape.generator === 'h2load' ? viaH2load : viaSend)(daemon, shape, scratch);
@@ -67,10 +83,11 @@ export async function loadDaemon(daemon: DaemonUnderTest, shape: LoadShape): Pro
   }
 }
 
-async function viaH2load(daemon: DaemonUnderTest, shape: LoadShape, scratch: string): Promise<LoadWindow> {
+async function viaH2load(daemon: LoadTarget, shape: LoadShape, scratch: string): Promise<LoadWindow> {
   const body = join(scratch, 'request');
   const log = join(scratch, 'log');
-  await writeFile(body, grpcMessage(requestBody(shape.readingsPerRequest)));
+  const request = shape.request ?? { path: SENSOR_PATH, body: requestBody(shape.readingsPerRequest) };
+  await writeFile(body, grpcMessage(request.body));
   const load = startLoad(shape.cores.load, [
     'h2load',
     ...['-c', String(shape.connections), '-m', String(shape.streams)],
@@ -80,7 +97,7 @@ async function viaH2load(daemon: DaemonUnderTest, shape: LoadShape, scratch: str
       : [`--rps=${shape.requestsPerSecond / shape.connections}`]),
     ...['-D', `${shape.durationMs + 2 * MARGIN_MS}ms`, `--warm-up-time=${shape.warmUpMs}ms`],
     ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body, `--log-file=${log}`],
-    `http://${daemon.grpc}/sensor.v1.SensorService/SendSensorValues`,
+    `http://${daemon.grpc}${request.path}`,
   ]);
   const { before, after } = await watchWindow(daemon, load, shape);
   await load.ended;
@@ -89,7 +106,7 @@ async function viaH2load(daemon: DaemonUnderTest, shape: LoadShape, scratch: str
   return windowOf(before, after, latenciesUs.length, percentilesOf(latenciesUs));
 }
 
-async function viaSend(daemon: DaemonUnderTest, shape: LoadShape): Promise<LoadWindow> {
+async function viaSend(daemon: LoadTarget, shape: LoadShape): Promise<LoadWindow> {
   const threads = Math.min(shape.cores.loadThreads, shape.connections);
   const load = startLoad(shape.cores.load, [
     ...[process.execPath, ENTRY, 'send', '--json', '--quiet', '--target', daemon.grpc],
@@ -152,14 +169,19 @@ interface Edge {
 }
 
 async function watchWindow(
-  daemon: DaemonUnderTest,
+  daemon: LoadTarget,
   load: RunningLoad,
   shape: LoadShape,
 ): Promise<{ readonly before: Edge; readonly after: Edge }> {
   const edge = async (): Promise<Edge> => {
     const ok =
-      shape.generator === 'send' ? (await daemon.metrics()).get('telemetry_sink_requests_ok_total')! : 0;
-    return { atMs: Date.now(), ok, daemon: readUsage(daemon.pid), generator: readUsage(load.child.pid!) };
+      shape.generator === 'send' ? (await daemon.metrics!()).get('telemetry_sink_requests_ok_total')! : 0;
+    return {
+      atMs: Date.now(),
+      ok,
+      daemon: readUsage(daemon.pid, shape.cores.daemon),
+      generator: readUsage(load.child.pid!),
+    };
   };
   await whileLoaded(load, shape.warmUpMs + MARGIN_MS);
   const before = await edge();

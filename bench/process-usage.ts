@@ -3,6 +3,7 @@
  * loads it, with no cost inside either. Linux only; elsewhere the figures are missing, which is said.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { coreList } from './cores.ts';
 
 /** A tick of /proc/<pid>/stat; Linux has shown 100 per second to programs on every architecture Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -21,6 +22,8 @@ export interface Usage {
   readonly threads: ReadonlyMap<string, ThreadUsage>;
   /** All cores of the machine, whoever used them; time stolen by the host included. */
   readonly machineCpuSeconds: number;
+  /** How long the cores that the process is held to had nothing to do; waiting for the disk included. */
+  readonly ownCores: { readonly count: number; readonly idleSeconds: number } | undefined;
 }
 
 export interface ThreadShare {
@@ -34,13 +37,17 @@ export interface UsageBetween {
   readonly elapsedSeconds: number;
   readonly cpuSeconds: number;
   readonly machineCpuSeconds: number;
+  /** Of the cores it is held to, 0 to 1; undefined when it is held to none. */
+  readonly idleShare?: number;
+  /** Of the cores it is held to: used by others, 0 to 1. */
+  readonly strangersShare?: number;
   /** Busiest first. */
   readonly threads: readonly ThreadShare[];
 }
 
 export const hasProc = process.platform === 'linux';
 
-export function readUsage(pid: number): Usage | undefined {
+export function readUsage(pid: number, cores?: string): Usage | undefined {
   if (!hasProc) return undefined;
   const threads = new Map<string, ThreadUsage>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
@@ -52,7 +59,17 @@ export function readUsage(pid: number): Usage | undefined {
     cpuSeconds: ticksOf(readFileSync(`/proc/${pid}/stat`, 'latin1')) / TICKS_PER_SECOND,
     threads,
     machineCpuSeconds: machineCpuSeconds(),
+    ownCores: cores === undefined ? undefined : idleOf(coreList(cores)),
   };
+}
+
+function idleOf(cores: readonly number[]): { readonly count: number; readonly idleSeconds: number } {
+  let ticks = 0;
+  for (const line of readFileSync('/proc/stat', 'latin1').split('\n')) {
+    const [name, , , , idle, ioWait] = line.split(' ');
+    if (cores.some((core) => name === `cpu${core}`)) ticks += Number(idle) + Number(ioWait);
+  }
+  return { count: cores.length, idleSeconds: ticks / TICKS_PER_SECOND };
 }
 
 function readThread(pid: number, tid: string): ThreadUsage | undefined {
@@ -95,12 +112,26 @@ export function usageBetween(before: Usage, after: Usage): UsageBetween {
       waiting: (waitSeconds - (start?.waitSeconds ?? 0)) / elapsedSeconds,
     });
   }
+  const cpuSeconds = after.cpuSeconds - before.cpuSeconds;
   return {
+    ...sharesOfOwnCores(before, after, elapsedSeconds, cpuSeconds),
     elapsedSeconds,
-    cpuSeconds: after.cpuSeconds - before.cpuSeconds,
+    cpuSeconds,
     machineCpuSeconds: after.machineCpuSeconds - before.machineCpuSeconds,
     threads: threads.toSorted((a, b) => b.busy - a.busy),
   };
+}
+
+function sharesOfOwnCores(
+  before: Usage,
+  after: Usage,
+  elapsedSeconds: number,
+  cpuSeconds: number,
+): { readonly idleShare?: number; readonly strangersShare?: number } {
+  if (before.ownCores === undefined || after.ownCores === undefined) return {};
+  const coreSeconds = elapsedSeconds * after.ownCores.count;
+  const idleShare = (after.ownCores.idleSeconds - before.ownCores.idleSeconds) / coreSeconds;
+  return { idleShare, strangersShare: Math.max(0, 1 - idleShare - cpuSeconds / coreSeconds) };
 }
 
 export interface Memory {

@@ -8,15 +8,30 @@ const SENSORS = 1000;
 export const PAYLOAD_TEXT =
   'readings with a name of 12 bytes, an int64 value and a time with nanoseconds, no labels, producers not numbered';
 
+export interface SampleReading {
+  readonly sensorName: string;
+  readonly value: number;
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+export function sampleReading(index: number): SampleReading {
+  return {
+    sensorName: `sensor-${String((index % SENSORS) + 1).padStart(5, '0')}`,
+    value: FIRST_VALUE + index * 7,
+    seconds: FIRST_SECOND + (index >> 4),
+    nanos: (123_456_789 + index * 1013) % 1e9,
+  };
+}
+
 export function requestBody(readings: number): Uint8Array {
   const encoder = new RequestEncoder();
   const noLabels = new Uint8Array();
   encoder.begin();
   for (let index = 0; index < readings; index++) {
-    encoder.setInt(FIRST_VALUE + index * 7);
-    const name = `sensor-${String((index % SENSORS) + 1).padStart(5, '0')}`;
-    const nanos = (123_456_789 + index * 1013) % 1e9;
-    encoder.append(sensorNameField(name), FIRST_SECOND + (index >> 4), nanos, noLabels);
+    const { sensorName, value, seconds, nanos } = sampleReading(index);
+    encoder.setInt(value);
+    encoder.append(sensorNameField(sensorName), seconds, nanos, noLabels);
   }
   return encoder.finish();
 }
