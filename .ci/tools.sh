@@ -47,7 +47,7 @@ go_program() {
 }
 go_program helm helm.sh/helm/v3/cmd/helm@v3.22.0
 go_program grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
-go_program h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1
+go_program h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 
 echo "helm      $(helm version --short)"
 echo "grpcurl   $(grpcurl --version 2>&1)"

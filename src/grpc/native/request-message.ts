@@ -7,7 +7,7 @@
  * 1. Room for a message is reserved before it is allocated, and before the client gets window for it: it may
  *    reserve as much again as it has sent, and a stream's window, so that an announcement alone costs nobody else.
  * 2. `heldBytes` is the framed message as far as there is room for it.
- * 3. A message that arrives whole in the last frame is not copied; its bytes are the caller's until it returns.
+ * (A message that arrives whole in the last frame never comes here: see sensor-call.ts.)
  */
 import { STREAM_WINDOW_BYTES } from './limits.ts';
 
@@ -55,11 +55,7 @@ export class RequestMessage {
   }
 
   /** False once the call has ended over it. */
-  add(bytes: Buffer, start: number, end: number, isLast: boolean): boolean {
-    if (isLast && this.#haveBytes === 0 && end - start >= PREFIX_BYTES) {
-      const framedBytes = PREFIX_BYTES + bytes.readUInt32BE(start + 1);
-      if (framedBytes === end - start) return this.#takeWhole(bytes, start, end);
-    }
+  add(bytes: Buffer, start: number, end: number): boolean {
     let at = start;
     while (this.#haveBytes < PREFIX_BYTES) {
       if (at === end) return true;
@@ -78,15 +74,6 @@ export class RequestMessage {
     const isNewlyWhole = !wasWhole && this.#haveBytes === this.#framedBytes;
     if (isNewlyWhole && this.#framed[0] !== 0 && !this.#host.onFlagged(this.#framed)) return false;
     return at === end || this.#onExtra(bytes, at, end);
-  }
-
-  #takeWhole(bytes: Buffer, start: number, end: number): boolean {
-    if (end - start - PREFIX_BYTES > this.#maxBytes) return this.#tooLarge();
-    if (!this.#host.reserve(end - start)) return false;
-    this.#framed = bytes.subarray(start, end);
-    this.#framedBytes = end - start;
-    this.#haveBytes = this.#framedBytes;
-    return this.#framed[0] === 0 || this.#host.onFlagged(this.#framed);
   }
 
   #onPrefix(): boolean {

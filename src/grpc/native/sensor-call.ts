@@ -55,6 +55,9 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   readonly #stream: Http2Stream;
   readonly #head: RequestHead;
   readonly #shared: SensorCallShared;
+  /** The request, where it came whole with END_STREAM: nearly always. */
+  #whole: Buffer | undefined;
+  /** Where it did not. */
   #message: RequestMessage | undefined;
   #inflated: Buffer | undefined;
   #heldBytes = 0;
@@ -88,7 +91,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     if (Number.isNaN(timeoutMs)) {
       this.#end(failed('protocol', 'grpc-timeout is not a timeout'));
     } else if (timeoutMs < MAX_TIMER_MS) {
-      this.#timer = shared.clock.setTimer(timeoutMs, this.#onDeadline);
+      this.#timer = shared.clock.setTimer(timeoutMs, () => this.#onDeadline());
     }
   }
 
@@ -97,8 +100,14 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   onData(bytes: Buffer, start: number, end: number, isLast: boolean): void {
     this.#shared.requestBytes += end - start;
     if (this.#ended) return;
+    if (isLast && this.#message === undefined && isWholeMessage(bytes, start, end)) {
+      if (end - start - PREFIX_BYTES > this.#shared.maxRequestBytes) this.onTooLarge();
+      // A view: `onEnd` follows before the bytes are anybody else's.
+      else if (this.reserve(end - start)) this.#whole = bytes.subarray(start + PREFIX_BYTES, end);
+      return;
+    }
     this.#message ??= new RequestMessage(this, this.#shared.maxRequestBytes);
-    this.#message.add(bytes, start, end, isLast);
+    this.#message.add(bytes, start, end);
   }
 
   reserve(bytes: number): boolean {
@@ -138,8 +147,14 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
 
   onEnd(): void {
     if (this.#ended) return;
+    const whole = this.#whole;
+    if (whole !== undefined) {
+      // The call keeps no reference: a view on the chunk must not outlive it.
+      this.#whole = undefined;
+      this.#handle(whole);
+      return;
+    }
     const message = this.#message;
-    // The call keeps no reference: a view on the chunk must not outlive it.
     this.#message = undefined;
     if (message === undefined || message.isEmpty) {
       this.#end(failed('protocol', 'a unary call takes one message, none came'), GRPC_STATUS.UNIMPLEMENTED);
@@ -180,9 +195,9 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     if (!this.#ended) this.#end(outcome);
   };
 
-  readonly #onDeadline = (): void => {
+  #onDeadline(): void {
     if (!this.#ended) this.#abandon(failed('deadline', 'the deadline passed before the request was done'));
-  };
+  }
 
   onClosed(reason: CloseReason): void {
     if (this.#ended) return;
@@ -223,6 +238,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   #end(outcome: Outcome, code?: number): void {
     this.#ended = true;
     this.#message = undefined;
+    this.#whole = undefined;
     this.#inflated = undefined;
     this.#timer?.cancel();
     const stream = this.#stream;
@@ -245,4 +261,13 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   #answer(outcome: Refused | Failed, code: number | undefined): void {
     this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
   }
+}
+
+/** One message with flag 0 and nothing else. */
+function isWholeMessage(bytes: Buffer, start: number, end: number): boolean {
+  return (
+    end - start >= PREFIX_BYTES &&
+    bytes[start] === 0 &&
+    bytes.readUInt32BE(start + 1) === end - start - PREFIX_BYTES
+  );
 }
