@@ -71,7 +71,7 @@ Every option can be given in four places. The first that has it wins:
 
 1. a flag: \`telemetry-sink serve --rotate-bytes 64MiB\` (through npm: \`npm start -- --rotate-bytes 64MiB\`)
 2. an environment variable: \`ROTATE_BYTES=64MiB\`
-3. a \`.env\` file in the working directory, or the file that \`--env-file\` names
+3. a \`.env\` file in the working directory, or the file that \`--dotenv\` names
 4. the default
 
 An empty variable is the same as none. Wrong values are all reported at once, each with the place it came from and what is accepted, and the command exits with 2. A variable that looks like a misspelt one gets a warning.

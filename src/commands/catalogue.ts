@@ -34,7 +34,7 @@ export const catalogue: readonly CatalogueEntry[] = [
   },
   {
     name: 'copy-out',
-    summary: 'Copy closed segments out of a journal folder',
+    summary: 'Copy segments out of a journal folder, beside the daemon too',
     load: async () => (await import('./copy-out.ts')).copyOutCommand,
   },
   {

@@ -35,7 +35,7 @@ export function programHelp(entries: readonly CatalogueEntry[], layout: HelpLayo
 export function commandHelp(command: AnyCommand, layout: HelpLayout): string {
   const general = [
     paint(layout, 'bold', 'General:'),
-    twoColumns(layout, '--env-file <path>', 'cyan', [
+    twoColumns(layout, '--dotenv <path>', 'cyan', [
       'File of NAME=value lines to read',
       paint(layout, 'dim', '[default .env, when there is one]'),
     ]),

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { bindHosts, formatListenAddress, type ListenAddress } from '../base/listen-address.ts';
 import { makeFolders } from '../base/make-folders.ts';
-import { optionGroup } from '../base/option.ts';
+import { type Option, optionGroup } from '../base/option.ts';
 import { paint } from '../config/help.ts';
 import type { Fault, Resolution, ResolvedOption } from '../config/resolution.ts';
 import { nameOf, sourceText } from '../config/resolve.ts';
@@ -44,7 +44,7 @@ export const validateCommand = command({
     { line: 'telemetry-sink validate', help: 'what would be in force here' },
     { line: 'telemetry-sink validate --preflight', help: 'on the machine, before the first start' },
     {
-      line: 'telemetry-sink validate --env-file next.env --json | jq .faults',
+      line: 'telemetry-sink validate --dotenv next.env --json | jq .faults',
       help: 'in a deployment script',
     },
   ],
@@ -76,7 +76,7 @@ function report(faults: readonly Fault[], resolution: Resolution, io: CommandIo)
     );
     return;
   }
-  io.stdout.write(asTable(options, io));
+  io.stdout.write(`${asTable(options, io)}no fault: serve would start with this\n`);
 }
 
 function asJson(
@@ -104,14 +104,14 @@ function asJson(
 
 function asTable(options: readonly ResolvedOption[], io: CommandIo): string {
   const layout = { columns: 110, isColour: io.isColour };
-  const rows = options.map(({ option, text, source }) => ({
+  const rows = options.map(({ option, text, value, source }) => ({
     name: nameOf(option),
-    text: option.secret === true ? '(not shown)' : text === '' ? '(none)' : text,
+    text: option.secret === true ? '(not shown)' : shownText(option, text, value),
     source: sourceText(source),
   }));
-  const width = (key: 'name' | 'text'): number => Math.max(...rows.map((row) => row[key].length));
-  const nameWidth = width('name');
-  const textWidth = width('text');
+  const nameWidth = Math.max(...rows.map(({ name }) => name.length));
+  // One long value pushes its own source aside, not everybody's.
+  const textWidth = Math.min(32, Math.max(...rows.map(({ text }) => text.length)));
   return rows
     .map(({ name, text, source }) => {
       const isDefault = source === 'default';
@@ -119,6 +119,12 @@ function asTable(options: readonly ResolvedOption[], io: CommandIo): string {
       return `${name.padEnd(nameWidth)}  ${isDefault ? value : paint(layout, 'bold', value)}  ${paint(layout, 'dim', source)}\n`;
     })
     .join('');
+}
+
+/** What a 0 means is said beside it. */
+function shownText(option: Option, text: string, value: unknown): string {
+  if (text === '') return '(none)';
+  return value === 0 && 'zero' in option && option.zero !== undefined ? `${text} (${option.zero})` : text;
 }
 
 /** Tries what `serve` would need, and leaves nothing behind but the folder itself. */
@@ -145,12 +151,20 @@ async function folderProblem(folder: string): Promise<string | undefined> {
   }
 }
 
+const ADDRESS_PROBLEMS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use; stop what listens there (a running daemon?) or choose another port',
+  EADDRNOTAVAIL: 'is not an address of this machine',
+  EACCES: 'needs privileges, as ports below 1024 do',
+  ENOTFOUND: 'cannot be resolved',
+};
+
 async function addressProblem(address: ListenAddress): Promise<string | undefined> {
   for (const host of bindHosts(address)) {
     const code = await bindFault(host, address.port);
     // A machine without IPv6 still serves on the other loopback.
     if (code === undefined || (address.host === 'localhost' && code === 'EADDRNOTAVAIL')) continue;
-    return `cannot listen on ${formatListenAddress(host, address.port)}: ${code}`;
+    const problem = ADDRESS_PROBLEMS[code] ?? `cannot be listened on (${code})`;
+    return `${formatListenAddress(host, address.port)} ${problem}`;
   }
   return undefined;
 }

@@ -24,7 +24,7 @@ const KIND_TEXT = {
   number: 'a number',
   integer: 'a whole number',
   boolean: 'true or false',
-  address: 'host:port, :port or [ipv6]:port',
+  address: 'an address such as localhost:8000, :50051 or [::1]:8000',
   path: 'a path',
   string: 'text',
   list: 'texts separated by commas',

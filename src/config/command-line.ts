@@ -13,7 +13,7 @@ import type { GivenByKey, OptionGroups } from './resolve.ts';
 
 export interface ParsedCommandLine {
   readonly given: GivenByKey;
-  /** `--env-file`, when it was given. */
+  /** `--dotenv`, when it was given. */
   readonly envFilePath: string | undefined;
   readonly wantsHelp: boolean;
 }
@@ -43,7 +43,8 @@ export function parseCommandLine(
   parser.option('-h, --help').on('option:help', () => {
     wantsHelp = true;
   });
-  parser.option('--env-file <path>').on('option:env-file', (path: string) => {
+  // Not --env-file: Node takes that for itself, also behind the script, and ends when the file is missing.
+  parser.option('--dotenv <path>').on('option:dotenv', (path: string) => {
     envFilePath = path;
   });
   for (const { path, option, flag } of declared) {
@@ -138,6 +139,9 @@ function takePositionals(
 
 /** `error: unknown option '--x'\n(Did you mean --y?)` as one line of ours. */
 function commanderMessage(error: CommanderError): string {
+  if (/^error: unknown option '--env-file/.test(error.message)) {
+    return '--env-file belongs to Node.js, which has read it already; our own is --dotenv.';
+  }
   const [first = '', ...more] = error.message.replace(/^error: /, '').split('\n');
   const hint = more.join(' ').replace(/^\((.*)\)$/, ' $1');
   return `${first}.${hint}`;

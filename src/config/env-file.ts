@@ -35,7 +35,7 @@ export function readEnvFile(path: string, mustExist: boolean): EnvFile | undefin
     content = readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
     if (!mustExist && systemErrorCode(error) === 'ENOENT') return undefined;
-    throw new SinkError('CONFIG_INVALID', `cannot read --env-file ${path}: ${errorMessage(error)}`);
+    throw new SinkError('CONFIG_INVALID', `cannot read --dotenv ${path}: ${errorMessage(error)}`);
   }
   return parseEnvFile(path, content);
 }

@@ -41,7 +41,7 @@ test('SIGTERM to npm start drains the daemon and gives its exit status', { skip 
   try {
     let pid = 0;
     const { status, signal, lines, errors } = await npmStart(
-      ['--env-file', '/dev/null', '--file-path', join(folder, 'data'), '--log-format', 'json'],
+      ['--dotenv', '/dev/null', '--file-path', join(folder, 'data'), '--log-format', 'json'],
       { GRPC_SERVER_SOCKET: 'localhost:0', ADMIN_SOCKET: 'localhost:0' },
       (line) => {
         if (line.startsWith('{')) pid = JSON.parse(line).pid ?? pid;
@@ -57,7 +57,7 @@ test('SIGTERM to npm start drains the daemon and gives its exit status', { skip 
 });
 
 test('a bad option ends npm start with 2', { skip }, async () => {
-  const { status, errors } = await npmStart(['--env-file', '/dev/null', '--compress', 'zst'], {}, () => {});
+  const { status, errors } = await npmStart(['--dotenv', '/dev/null', '--compress', 'zst'], {}, () => {});
   assert.equal(status, 2);
   assert.match(errors.join('\n'), /COMPRESS "zst" \(flag --compress\) is not one of the choices/);
 });

@@ -69,7 +69,7 @@ test('touches nothing by default; --preflight tries folder and ports and leaves 
     assert.equal(tried.status, 2);
     assert.equal(
       tried.stdout,
-      `GRPC_SERVER_SOCKET: cannot listen on 127.0.0.1:${port}: EADDRINUSE\n1 fault: serve would not start\n`,
+      `GRPC_SERVER_SOCKET: 127.0.0.1:${port} is in use; stop what listens there (a running daemon?) or choose another port\n1 fault: serve would not start\n`,
     );
     assert.deepEqual(readdirSync(folder), []);
 

@@ -226,3 +226,8 @@ test('a missing .env is fine, a missing file that was named is not', () => {
     rmSync(folder, { recursive: true });
   }
 });
+
+test('--env-file, which Node.js takes for itself even behind the script, is answered with our own flag', () => {
+  assert.throws(() => parseCommandLine('try', { journal }, ['--env-file', 'x']), /our own is --dotenv/);
+  assert.equal(parseCommandLine('try', { journal }, ['--dotenv', 'x']).envFilePath, 'x');
+});

@@ -36,7 +36,7 @@ export async function runCommandLine(
     const isWhole = command === undefined || command.startsWith('-') || ['help', 'version'].includes(command);
     const written = Promise.all([text(stdout), text(stderr)]);
     const status = await main({
-      args: isWhole ? args : [command, '--env-file', path, ...rest],
+      args: isWhole ? args : [command, '--dotenv', path, ...rest],
       io,
       columns: 100,
     });
