@@ -78,6 +78,7 @@ export async function tail(
   signal: AbortSignal,
 ): Promise<number> {
   const { newestLines } = await import('../journal/reader.ts');
+  const { requireJournal, viewFolder } = await import('../journal/folder-view.ts');
   const { followLines } = await import('../journal/follow.ts');
   const { linesOf } = await import('../journal/segment-stream.ts');
   const { sensorFilter } = await import('../journal/line-filter.ts');
@@ -94,6 +95,8 @@ export async function tail(
       : lines.map((line) => `${readingText(line.toString(), io.isColour)}\n`).join('');
 
   const newest = await newestLines(folder, count, filter);
+  // To follow a folder that is still empty is fine: its daemon may be about to start.
+  if (newest.end.segment === 0 && !follow) requireJournal(await viewFolder(folder));
   if (!(await output.write(present(newest.lines))) || !follow) return 0;
 
   const onSkipped = (from: number, to: number): void => {

@@ -35,7 +35,7 @@ export const verifyCommand = command({
     { line: 'telemetry-sink verify data', help: 'check everything' },
     { line: 'telemetry-sink verify data --json | jq .faults', help: 'in a script' },
   ],
-  exitStatuses: { 0: 'no fault found', 1: 'at least one fault', 2: 'the folder is missing' },
+  exitStatuses: { 0: 'no fault found', 1: 'at least one fault', 2: 'the folder is missing, or no journal' },
   groups: { verify: verifyOptions },
   async run(config, io) {
     const { verifyFolder } = await import('../journal/verify.ts');

@@ -12,7 +12,7 @@
  * fresh view says what became of it.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { errorMessage, SinkError, systemErrorCode } from '../base/errors.ts';
 import type { Manifest, ManifestRecord } from './manifest.ts';
 import { EMPTY_MANIFEST, parseManifest } from './manifest.ts';
@@ -50,8 +50,13 @@ export async function viewFolder(folder: string): Promise<FolderView> {
     files = await readdir(folder);
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new SinkError('FOLDER_MISSING', `there is no journal folder at ${folder}`, { cause: error });
+    if (code === 'ENOENT') {
+      throw new SinkError('FOLDER_MISSING', `there is no journal folder at ${shownFolder(folder)}; ${HINT}`, {
+        cause: error,
+      });
+    }
+    if (code === 'ENOTDIR') {
+      throw new SinkError('FOLDER_MISSING', `${shownFolder(folder)} is a file; ${HINT}`, { cause: error });
     }
     throw new SinkError('JOURNAL_UNREADABLE', `cannot list ${folder}: ${errorMessage(error)}`, {
       cause: error,
@@ -76,6 +81,22 @@ export async function viewFolder(folder: string): Promise<FolderView> {
   }
   segments.sort((a, b) => a.number - b.number);
   return { folder, segments, manifest, hasManifest: loaded !== undefined, files, journalFiles };
+}
+
+/**
+ * Throws SinkError FOLDER_MISSING when no daemon ever wrote here: a command that finds nothing wrong with
+ * the wrong folder, such as a disk that is not mounted, would say that all is well.
+ */
+export function requireJournal({ folder, segments, files }: FolderView): void {
+  if (segments.length > 0 || files.includes(JOURNAL_FOLDER)) return;
+  throw new SinkError('FOLDER_MISSING', `there is no journal in ${shownFolder(folder)}; ${HINT}`);
+}
+
+const HINT = 'name the folder that the daemon has as FILE_PATH, or a copy of it';
+
+/** A relative folder goes wrong when the command runs elsewhere than the daemon. */
+function shownFolder(folder: string): string {
+  return isAbsolute(folder) ? folder : `${folder} (${resolve(folder)})`;
 }
 
 /** Undefined when there is no manifest. */

@@ -21,7 +21,7 @@ import { parseBlocks } from './blocks.ts';
 import { realFileSystem } from './file-system.ts';
 import type { FolderLock } from './folder-lock.ts';
 import { lockFolder } from './folder-lock.ts';
-import { loadManifest, viewFolder } from './folder-view.ts';
+import { loadManifest, requireJournal, viewFolder } from './folder-view.ts';
 import type { ManifestRecord } from './manifest.ts';
 import { encodeManifestRecord } from './manifest.ts';
 import { blocksFile, JOURNAL_FOLDER, MANIFEST_FILE, parseSegmentFile } from './segment-name.ts';
@@ -71,6 +71,7 @@ export interface OpenPart {
  */
 export async function linkSegments(folder: string, { withOpen = false } = {}): Promise<LinkedCopy> {
   const view = await viewFolder(folder); // tells a missing folder from one that cannot be written
+  requireJournal(view);
   const newest = view.segments.at(-1);
   const journalFolder = join(folder, JOURNAL_FOLDER);
   await removeAbandonedCopies(folder);

@@ -11,7 +11,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FolderView, SegmentView } from './folder-view.ts';
-import { viewFolder } from './folder-view.ts';
+import { requireJournal, viewFolder } from './folder-view.ts';
 import { isInMotion, manifestFaults, notices, openSegmentOf, passingFaults } from './verify-folder.ts';
 import type { CheckOptions, Fault } from './verify-segment.ts';
 import { checkSegment } from './verify-segment.ts';
@@ -70,6 +70,7 @@ class FolderCheck {
 
   async run(): Promise<VerifyReport> {
     const view = await viewFolder(this.#folder);
+    requireJournal(view);
     const open = openSegmentOf(view);
     await this.#measure(view);
     const queue = [...view.segments];

@@ -1,9 +1,10 @@
 /** The `verify` command: what it prints and how it exits. */
 import assert from 'node:assert/strict';
-import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { progressLine } from '../../src/commands/progress-bar.ts';
+import { JOURNAL_FOLDER } from '../../src/journal/segment-name.ts';
 import { runCommandLine } from '../support/command-run.ts';
 import { LiveJournal } from '../support/live-journal.ts';
 import { temporaryFolder } from '../support/sample-journal.ts';
@@ -69,7 +70,26 @@ test('a damaged folder: each fault on a line with file and offset, exit 1; the s
 test('no folder: one line, exit 2', async (t) => {
   const run = await runCommandLine(['verify', join(await temporaryFolder(t), 'nowhere')]);
   assert.equal(run.status, 2);
-  assert.match(run.stderr, /^telemetry-sink: there is no journal folder at .*nowhere\n$/);
+  assert.match(run.stderr, /^telemetry-sink: there is no journal folder at .*nowhere; name [^\n]*\n$/);
+});
+
+test('a folder without a journal is not clean: it is the wrong folder, or its disk is not mounted', async (t) => {
+  const folder = await temporaryFolder(t);
+  await rm(join(folder, JOURNAL_FOLDER), { recursive: true });
+  await writeFile(join(folder, 'notes.txt'), 'mine');
+  for (const args of [
+    ['verify', folder],
+    ['tail', folder],
+    ['copy-out', folder, '--tar'],
+  ]) {
+    const run = await runCommandLine(args);
+    assert.equal(run.status, 2);
+    assert.equal(run.stdout, '');
+    assert.match(run.stderr, /^telemetry-sink: there is no journal in .*; name the folder [^\n]*\n$/);
+  }
+  const file = await runCommandLine(['verify', join(folder, 'notes.txt')]);
+  assert.match(file.stderr, /notes\.txt is a file; name the folder/);
+  assert.equal(file.status, 2);
 });
 
 test('the progress line says share, size, speed and time left', () => {
