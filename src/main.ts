@@ -139,7 +139,9 @@ export async function runProcess(): Promise<void> {
   const isTty = stdout.isTTY === true;
   const isColour = isTty && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
   const io: CommandIo = { stdin, stdout, stderr, isTty, isColour, env };
-  const status = await main({ args: process.argv.slice(2), io, columns: stdout.columns || 100 });
+  // Behind `| less` the terminal is still there, and standard error knows how wide it is.
+  const columns = stdout.columns || stderr.columns || 100;
+  const status = await main({ args: process.argv.slice(2), io, columns });
   // What was written to a pipe may still be under way; then nothing that lingers may keep us.
   await new Promise<void>((done) => stdout.write('', () => stderr.write('', () => done())));
   process.exit(status);

@@ -5,6 +5,7 @@ import { formatDurationMs } from '../base/duration.ts';
 
 const REDRAW_MS = 100;
 const BAR_COLUMNS = 24;
+const MIN_BAR_COLUMNS = 4;
 const CLEAR_LINE = '\r\u001b[K';
 
 export class ProgressBar {
@@ -25,8 +26,9 @@ export class ProgressBar {
     const nowMs = performance.now();
     if (nowMs - this.#drawnMs < REDRAW_MS) return;
     this.#drawnMs = nowMs;
+    const columns = (this.#stream as { columns?: number }).columns ?? 80;
     this.#stream.write(
-      CLEAR_LINE + progressLine(this.#label, doneBytes, totalBytes, nowMs - this.#startedMs),
+      CLEAR_LINE + progressLine(this.#label, doneBytes, totalBytes, nowMs - this.#startedMs, columns),
     );
   }
 
@@ -43,10 +45,9 @@ export function progressLine(
   doneBytes: number,
   totalBytes: number,
   elapsedMs: number,
+  columns = 80,
 ): string {
   const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
-  const filled = Math.round(share * BAR_COLUMNS);
-  const bar = '█'.repeat(filled) + '░'.repeat(BAR_COLUMNS - filled);
   const percent = `${Math.floor(share * 100)}%`.padStart(4);
   const bytesPerSecond = elapsedMs > 0 ? (doneBytes / elapsedMs) * 1000 : 0;
   const speed = `${formatByteSize(Math.round(bytesPerSecond))}/s`;
@@ -54,5 +55,11 @@ export function progressLine(
   // Too early an estimate would only jump about.
   const rest =
     elapsedMs < 1000 || leftMs < 1000 ? '' : `, ${formatDurationMs(Math.ceil(leftMs / 1000) * 1000)} left`;
-  return `${label} ${bar}${percent} of ${formatByteSize(totalBytes)}, ${speed}${rest}`;
+  const figures = `${percent} of ${formatByteSize(totalBytes)}, ${speed}${rest}`;
+  // A line that wraps is not cleared by the next one; so the bar gives way first, and then the figures.
+  const room = columns - 1 - label.length - 1 - figures.length;
+  const barColumns = room < MIN_BAR_COLUMNS ? 0 : Math.min(BAR_COLUMNS, room);
+  const filled = Math.round(share * barColumns);
+  const bar = '█'.repeat(filled) + '░'.repeat(barColumns - filled);
+  return `${label} ${bar}${figures}`.slice(0, columns - 1);
 }

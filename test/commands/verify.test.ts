@@ -99,3 +99,10 @@ test('the progress line says share, size, speed and time left', () => {
   );
   assert.equal(progressLine('verifying', 0, 0, 0), `verifying ${'█'.repeat(24)}100% of 0B, 0B/s`);
 });
+
+test('the progress line never wraps: the bar gives way, then the figures', () => {
+  const line = (columns: number): string => progressLine('verifying', 2 ** 30, 2 ** 32, 60_000, columns);
+  for (let columns = 10; columns <= 120; columns++) assert.ok(line(columns).length < columns, `${columns}`);
+  assert.match(line(60), /^verifying █+░+ 25% of 4GiB, [\d.]+MiB\/s, 3m left$/);
+  assert.match(line(45), /^verifying {2}25% of 4GiB, /);
+});
