@@ -20,6 +20,7 @@ import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS } from '../status.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
+import { Deadlines } from './deadlines.ts';
 import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
@@ -69,6 +70,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#sensor = {
       ledger: deps.ledger,
       clock: deps.clock,
+      deadlines: new Deadlines(deps.clock),
       budget,
       handler: deps.sendSensorValues,
       inflate: boundedInflate(limits.maxRequestBytes),

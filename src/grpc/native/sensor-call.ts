@@ -13,13 +13,14 @@
  * Objects are not pooled: a handler keeps `respond`, and one that used it twice would answer a stranger's call.
  */
 import { formatByteSize } from '../../base/byte-size.ts';
-import type { Clock, Timer } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { StatusThrown } from '../grpc-js/inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';
+import type { DeadlineEntry, Deadlines } from './deadlines.ts';
 import type { RequestHead } from './request-head.ts';
 import { type MessageHost, PREFIX_BYTES, RequestMessage } from './request-message.ts';
 import { statusFields } from './status-fields.ts';
@@ -36,6 +37,7 @@ const MAX_TIMER_MS = 0x7fff_ffff;
 export interface SensorCallShared {
   readonly ledger: Ledger;
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
   readonly budget: ReceiveBudget;
   readonly handler: SendSensorValuesHandler;
   readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer;
@@ -47,9 +49,11 @@ export interface SensorCallShared {
   requestBytes: number;
 }
 
-export class SensorCall implements StreamConsumer, CallContext, MessageHost {
+export class SensorCall implements StreamConsumer, CallContext, MessageHost, DeadlineEntry {
   readonly deadlineMs: number | undefined;
   cancelled = false;
+  dueTick = 0;
+  position = -1;
   onCancelled: (() => void) | undefined = undefined;
 
   readonly #stream: Http2Stream;
@@ -62,7 +66,6 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
   #inflated: Buffer | undefined;
   #heldBytes = 0;
   #ended = false;
-  #timer: Timer | undefined;
 
   constructor(stream: Http2Stream, head: RequestHead, shared: SensorCallShared) {
     this.#stream = stream;
@@ -91,7 +94,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     if (Number.isNaN(timeoutMs)) {
       this.#end(failed('protocol', 'grpc-timeout is not a timeout'));
     } else if (timeoutMs < MAX_TIMER_MS) {
-      this.#timer = shared.clock.setTimer(timeoutMs, () => this.#onDeadline());
+      shared.deadlines.add(this, timeoutMs);
     }
   }
 
@@ -195,7 +198,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     if (!this.#ended) this.#end(outcome);
   };
 
-  #onDeadline(): void {
+  onDeadline(): void {
     if (!this.#ended) this.#abandon(failed('deadline', 'the deadline passed before the request was done'));
   }
 
@@ -240,7 +243,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost {
     this.#message = undefined;
     this.#whole = undefined;
     this.#inflated = undefined;
-    this.#timer?.cancel();
+    this.#shared.deadlines.remove(this);
     const stream = this.#stream;
     const { ledger, budget } = this.#shared;
     const connected = !stream.isClosed;
