@@ -1,14 +1,16 @@
 /**
- * Draws readings/s by readings per request from a result of bench/daemon.ts, for the README:
+ * Draws results for the README: readings/s by readings per request, and the daemon beside its peers.
  *
- *   npm run bench:chart -- [bench/results/<date>-daemon.json]      the newest result when none is named
+ *   npm run bench:chart -- [bench/results/<date>-daemon.json]      the newest results when none is named
  *
- * Both axes are logarithmic, each dot is a median, each whisker runs from the least to the most. Colours follow the
+ * Of the first, both axes are logarithmic, each dot is a median, each whisker runs from the least to the most. Colours follow the
  * reader's light or dark setting, and shapes differ too, so that it can be read without colours.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { escaped, round, STYLE, short } from './chart-style.ts';
 import { figure, type Spread } from './figures.ts';
+import { type PeerChartCell, peerChartOf } from './peers/chart.ts';
 import { RESULTS_FOLDER } from './results.ts';
 
 export interface ChartCell {
@@ -29,18 +31,6 @@ const SHIFT = 7;
 const NAME_DISTANCE = 20;
 /** Above the highest value, for its number. */
 const HEADROOM = 1.8;
-
-const STYLE = `
-  .paper { fill: #ffffff; stroke: #d0d7de } .grid { stroke: #d8dee4 } text { fill: #1f2328; font: 13px system-ui, sans-serif }
-  .title { font-size: 16px; font-weight: 600 } .small { font-size: 11px; fill: #59636e } .end { text-anchor: end } .mid { text-anchor: middle }
-  .s0 { --c: #0969da } .s1 { --c: #bc4c00 } .s2 { --c: #1a7f37 } .s3 { --c: #8250df } .s4 { --c: #9a6700 } .s5 { --c: #bf3989 }
-  .line { stroke: var(--c); stroke-width: 1.5; fill: none; opacity: .55 } .whisker { stroke: var(--c); stroke-width: 1.5 } .dot { fill: var(--c) }
-  .name { fill: var(--c); font-weight: 600 }
-  @media (prefers-color-scheme: dark) {
-    .paper { fill: #0d1117; stroke: #3d444d } .grid { stroke: #2a313c } text { fill: #f0f6fc } .small { fill: #9198a1 }
-    .s0 { --c: #4493f8 } .s1 { --c: #f0883e } .s2 { --c: #3fb950 } .s3 { --c: #ab7df8 } .s4 { --c: #d29922 } .s5 { --c: #db61a2 }
-    .name { fill: var(--c) }
-  }`;
 
 interface Series {
   readonly name: string;
@@ -150,40 +140,42 @@ function marker(index: number, x: number, y: number): string {
   return `<path class="dot" d="M${x} ${y - 5.5}L${x + 5} ${y + 4}H${x - 5}Z"/>`;
 }
 
-/** `812k`, `2.1M`. */
-function short(rate: number): string {
-  if (rate >= 1e6) return `${Number((rate / 1e6).toPrecision(2))}M`;
-  return rate >= 1000 ? `${Number((rate / 1000).toPrecision(3))}k` : figure(rate);
+interface Result {
+  readonly machine: { cpu: string; cores: number; node: string; commit: string; date: string };
+  readonly cells?: readonly ChartCell[];
+  readonly peers?: { readonly cells: readonly PeerChartCell[] };
 }
 
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
-
-function newestResult(): string {
-  const newest = readdirSync(RESULTS_FOLDER)
-    .filter((name) => name.endsWith('-daemon.json'))
+/** The newest result that holds what `wanted` looks for, by the date in its name. */
+function newestResult(wanted: 'cells' | 'peers'): string | undefined {
+  return readdirSync(RESULTS_FOLDER)
+    .filter((name) => /-(daemon|peers)\.json$/.test(name))
     .toSorted()
-    .at(-1);
-  if (newest === undefined) {
-    console.error('no result of `npm run bench -- --write` in bench/results');
-    process.exit(2);
-  }
-  return join(RESULTS_FOLDER, newest);
+    .map((name) => join(RESULTS_FOLDER, name))
+    .findLast((path) => readResult(path)[wanted] !== undefined);
+}
+
+function readResult(path: string): Result {
+  return JSON.parse(readFileSync(path, 'utf8')) as Result;
+}
+
+function write(
+  name: string,
+  path: string | undefined,
+  draw: (result: Result, caption: string) => string,
+): void {
+  if (path === undefined) return;
+  const result = readResult(path);
+  const { cpu, cores, node, commit, date } = result.machine;
+  const caption = `${cpu}, ${cores} cores, Node ${node}, commit ${commit}, ${date.slice(0, 10)}, ${basename(path)}`;
+  writeFileSync(join(RESULTS_FOLDER, name), draw(result, caption));
+  console.log(`written to ${join(RESULTS_FOLDER, name)}`);
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const path = process.argv[2] ?? newestResult();
-  const { machine, cells } = JSON.parse(readFileSync(path, 'utf8')) as {
-    machine: { cpu: string; cores: number; node: string; commit: string; date: string };
-    cells: readonly ChartCell[];
-  };
-  const caption = `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, commit ${machine.commit}, ${machine.date.slice(0, 10)}, ${basename(path)}`;
-  const target = join(RESULTS_FOLDER, 'readings-per-second.svg');
-  writeFileSync(target, chartOf(cells, caption));
-  console.log(`written to ${target}`);
+  const named = process.argv[2];
+  const holding = (wanted: 'cells' | 'peers'): string | undefined =>
+    named === undefined || readResult(named)[wanted] === undefined ? newestResult(wanted) : named;
+  write('readings-per-second.svg', holding('cells'), ({ cells }, caption) => chartOf(cells!, caption));
+  write('peers.svg', holding('peers'), ({ peers }, caption) => peerChartOf(peers!.cells, caption));
 }

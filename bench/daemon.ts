@@ -17,6 +17,7 @@ import { type Cell, cellName, summarize } from './daemon-summary.ts';
 import { DaemonUnderTest } from './daemon-under-test.ts';
 import { loadDaemon } from './load.ts';
 import { describeMachine } from './machine.ts';
+import { measurePageCache, pageCacheText } from './page-cache.ts';
 import { compare, FOREIGN_PEERS } from './peers/comparison.ts';
 import { otlpRequest } from './peers/otlp-request.ts';
 import { summarizePeers } from './peers/summary.ts';
@@ -135,6 +136,7 @@ async function measurePeers(): Promise<ReturnType<typeof summarizePeers> | undef
   return comparison.cells.size === 0 ? undefined : summarizePeers(comparison);
 }
 
+const pageCache = measurePageCache(scratch);
 const own = cells.length === 0 ? undefined : summarize(await measureOwn());
 const beside = await measurePeers();
 if (own === undefined && beside === undefined) {
@@ -170,11 +172,13 @@ deliver(
           ]),
       `${pace}, taking turns; figures are medians (least to most). The daemon runs with its defaults besides ACK and TRANSPORT.`,
       'CPU is user and system time of the whole process: gRPC, encoder, writer, archiver, garbage collection.',
+      pageCacheText(pageCache),
       ...noteOf(args),
     ],
     body: [own?.body, beside?.body].filter((text) => text !== undefined).join('\n\n'),
     figures: {
       options: { runs, durationMs, warmUpMs, ...wish },
+      page_cache: pageCache,
       ...own?.figures,
       ...(beside === undefined ? {} : { peers: beside.figures }),
     },
