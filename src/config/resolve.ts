@@ -47,7 +47,7 @@ export function resolve(groups: OptionGroups, inputs: Inputs): Resolution {
       }
     }
   }
-  const warnings = misspeltVariables(groups, inputs);
+  const warnings = [...strayLines(inputs.envFile), ...misspeltVariables(groups, inputs)];
   return { config: Object.freeze(config), options, faults, warnings };
 }
 
@@ -162,4 +162,10 @@ function misspeltVariables(groups: OptionGroups, inputs: Inputs): string[] {
   }
   for (const name of Object.keys(inputs.env)) look(name, 'environment');
   return warnings;
+}
+
+/** `ROTATE_BYTES: 10MiB` would be passed over in silence, and the default be in force. */
+function strayLines(envFile: EnvFile | undefined): string[] {
+  if (envFile === undefined) return [];
+  return envFile.strayLines.map((line) => `${envFile.path}:${line} is not NAME=value and has no effect`);
 }

@@ -4,8 +4,10 @@
  *   requests: received = ok + refused(reason) + failed(reason) + in flight
  *   readings: decoded  = written + deduplicated + refused(reason) + lost(reason) + in flight
  *
- * Invariant: `in flight` is counted by its own increments and decrements, never derived from the
- * others; only so can a difference show that a request was answered twice or forgotten.
+ * Invariant: each entry moves one count up and `in flight` down, so the books by themselves always balance.
+ * What `in flight` should be is therefore counted where calls and batches are held, and whoever shows the
+ * books holds the two against each other (`audit` in commands/serve/balance.ts): only so does a difference
+ * show that a request was answered twice or forgotten.
  * Readings are counted once decoded: those of a malformed request never enter the books.
  */
 import type { FailureReason, LossReason, RefusalReason } from '../base/outcome.ts';

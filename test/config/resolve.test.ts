@@ -231,3 +231,14 @@ test('--env-file, which Node.js takes for itself even behind the script, is answ
   assert.throws(() => parseCommandLine('try', { journal }, ['--env-file', 'x']), /our own is --dotenv/);
   assert.equal(parseCommandLine('try', { journal }, ['--dotenv', 'x']).envFilePath, 'x');
 });
+
+test('a line of the .env file that says nothing is warned about, with its number', () => {
+  const file =
+    '# fine\n\nROTATE_BYTES: 10MiB\nNOTE="two\nlines: both part of it"\nexport ACK=synced\nFOO BAR\n';
+  assert.deepEqual(parseEnvFile('.env', file).strayLines, [3, 7]);
+  const { warnings } = resolve({}, { given: new Map(), env: {}, envFile: parseEnvFile('.env', file) });
+  assert.deepEqual(warnings, [
+    '.env:3 is not NAME=value and has no effect',
+    '.env:7 is not NAME=value and has no effect',
+  ]);
+});
