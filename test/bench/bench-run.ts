@@ -11,17 +11,25 @@ export interface BenchRun {
   readonly stderr: string;
 }
 
-export function runBench(script: string, args: readonly string[]): Promise<BenchRun> {
+export function runBench(
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<BenchRun> {
   return new Promise((resolve) => {
     const command = [`bench/${script}.ts`, ...args];
-    execFile(process.execPath, command, { cwd: ROOT, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, command, { cwd: ROOT, env, timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
     });
   });
 }
 
-export async function benchReport<T>(script: string, args: readonly string[]): Promise<T & Described> {
-  const { status, stdout, stderr } = await runBench(script, [...args, '--json']);
+export async function benchReport<T>(
+  script: string,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<T & Described> {
+  const { status, stdout, stderr } = await runBench(script, [...args, '--json'], env);
   assert.equal(status, 0, stderr);
   const report = JSON.parse(stdout) as T & Described;
   assertDescribed(report);

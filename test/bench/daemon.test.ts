@@ -23,7 +23,7 @@ interface Report {
 }
 
 // Long enough for a cold start on a busy machine to leave some answers in the measured window.
-const SMALL = ['--duration', '1500ms', '--warm-up', '1s', '--connections', '2', '--streams', '8'];
+const SMALL = ['--own', '--duration', '1500ms', '--warm-up', '1s', '--connections', '2', '--streams', '8'];
 
 function assertCell(cell: CellFigures, runs: number): void {
   assert.equal(cell.runs.length, runs);
@@ -77,6 +77,8 @@ test('a wish that cannot be met ends with 2 and says why', async () => {
     [['--durration', '1s'], /durration/],
     [['--ack', 'maybe'], /accepted, written, synced/],
     [['--runs', '0'], /--runs 0/],
+    [['--own', '--peers'], /--own and --peers/],
+    [['--peer', 'nobody'], /grpc-go, otel-collector/],
   ] as const) {
     const { status, stderr } = await runBench('daemon', args);
     assert.equal(status, 2);
