@@ -8,6 +8,7 @@ import { isLoopback, parseListenAddress } from '../src/base/listen-address.ts';
 import { checkDaemonConfig, type DaemonConfig, daemonGroups } from '../src/commands/option-groups.ts';
 import { memoryLimits } from '../src/commands/serve/memory-limits.ts';
 import { resolve } from '../src/config/resolve.ts';
+import { ingestThreadCount } from '../src/ingest/config.ts';
 import { duplicateKeys, type Manifest } from './chart-render.ts';
 
 export interface Rendering {
@@ -255,7 +256,9 @@ function resources(rendering: Rendering, set: Manifest): Check {
       that(false, `the daemon accepts its environment: ${fault}`);
     const limitBytes = quantityNumber(limits.memory) ?? 0;
     that((quantityNumber(requests.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
-    const heldBytes = memoryLimits(daemon).reduce((sum, { bytes }) => sum + bytes, RUNTIME_BYTES);
+    // As many threads as `auto` ever makes: the node's cores are not known here.
+    const threads = ingestThreadCount(daemon.ingest.ingestThreads, Number.POSITIVE_INFINITY);
+    const heldBytes = memoryLimits(daemon, threads).reduce((sum, { bytes }) => sum + bytes, RUNTIME_BYTES);
     that(
       limitBytes >= heldBytes,
       `the memory limit holds all buffers and Node: ${formatByteSize(heldBytes)}`,

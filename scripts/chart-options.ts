@@ -54,8 +54,14 @@ function valueSchema(option: Option): JsonSchema {
       const words = [...option.values, ...Object.keys(option.aliases ?? {})];
       return { enum: [...new Set(words.flatMap((word) => [word, word.toUpperCase()]))] };
     }
-    case 'integer':
-      return { ...range(option), type: ['integer', 'string'], pattern: '^[+-]?[0-9]+$' };
+    case 'integer': {
+      const word = option.zeroWord === undefined ? '' : `|${option.zeroWord}`;
+      return {
+        ...range(option),
+        type: ['integer', 'string'],
+        pattern: word === '' ? '^[+-]?[0-9]+$' : `^([+-]?[0-9]+${word})$`,
+      };
+    }
     case 'bytes':
       return {
         ...range(option),

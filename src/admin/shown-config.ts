@@ -27,7 +27,7 @@ function shownValue(option: Option, value: unknown): string {
     case 'duration':
       return value === 0 ? (option.zero ?? '0s') : formatDurationMs(value as number);
     case 'integer':
-      return value === 0 ? (option.zero ?? '0') : String(value);
+      return value === 0 ? (option.zeroWord ?? option.zero ?? '0') : String(value);
     case 'address': {
       const { host, port } = value as ListenAddress;
       return formatListenAddress(host, port);

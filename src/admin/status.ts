@@ -4,6 +4,7 @@ import type { StatusSource } from './status-source.ts';
 export function statusDocument(source: StatusSource, adminAddresses: readonly string[], nowMs: number) {
   const ledger = source.ledger();
   const queue = source.queue();
+  const connectionsByThread = source.connectionsByThread();
   const journal = source.journal();
   const memory = process.memoryUsage();
   const limits = source.memoryLimits();
@@ -37,7 +38,8 @@ export function statusDocument(source: StatusSource, adminAddresses: readonly st
         difference: ledger.readings.difference,
       },
     },
-    connections: source.connections(),
+    connections: Object.values(connectionsByThread).reduce((sum, count) => sum + count, 0),
+    connections_by_thread: connectionsByThread,
     queue: {
       used_bytes: queue.usedBytes,
       capacity_bytes: queue.capacityBytes,

@@ -10,7 +10,7 @@ export interface Timer {
 export interface Clock {
   /** Wall clock, milliseconds since the Unix epoch, UTC. May jump. */
   nowMs(): number;
-  /** Monotonic milliseconds with a fraction; only differences mean something. */
+  /** Monotonic milliseconds with a fraction, on the same scale in every thread; only differences mean something. */
   monotonicMs(): number;
   /** Fires once after `delayMs`. A timer never keeps the process alive by itself. */
   setTimer(delayMs: number, onFire: () => void): Timer;
@@ -28,8 +28,11 @@ class SystemTimer implements Timer {
   }
 }
 
+/** `performance.now()` counts from the start of its thread; the process's clock counts from one moment for all. */
+const threadStartMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
+  monotonicMs: () => threadStartMs + performance.now(),
   setTimer: (delayMs, onFire) => new SystemTimer(delayMs, onFire),
 };

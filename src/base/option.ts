@@ -37,6 +37,8 @@ export interface NumberOption extends OptionBase {
   readonly unit?: string;
   /** The meaning of 0 where 0 is allowed, `off`. */
   readonly zero?: string;
+  /** A word that may stand for 0, `auto`. */
+  readonly zeroWord?: string;
 }
 export interface BooleanOption extends OptionBase {
   readonly type: 'boolean';

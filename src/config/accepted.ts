@@ -54,7 +54,7 @@ function joinRange(option: Exclude<Option, { type: 'enum' }>, kind: string): str
   const unit = option.unit === undefined || kind === '' ? '' : ` of ${option.unit}`;
   const text = [kind + unit, rangeText(option)].filter((part) => part !== '').join(', ');
   if (option.zero === undefined) return text;
-  return [text, `0 = ${option.zero}`].filter((part) => part !== '').join('; ');
+  return [text, `${option.zeroWord ?? '0'} = ${option.zero}`].filter((part) => part !== '').join('; ');
 }
 
 /** What stands behind the flag in help: `--rotate-bytes <size>`. Booleans have none. */

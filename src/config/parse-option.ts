@@ -58,6 +58,9 @@ function parseEnum(option: EnumOption, text: string): ParsedOption {
 }
 
 function parseNumber(option: NumberOption, text: string): ParsedOption {
+  if (option.zeroWord !== undefined && text.trim().toLowerCase() === option.zeroWord) {
+    return { ok: true, value: 0 };
+  }
   const value = numberOf(option, text);
   if (typeof value === 'string') return wrong(value);
   if (value === 0 && option.zero !== undefined) return { ok: true, value };

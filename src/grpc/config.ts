@@ -63,6 +63,24 @@ export const grpcOptions = optionGroup({
       max: 64 * GiB,
       help: 'Memory for requests that arrive or wait for their answer, over all connections; beyond it calls are refused for now',
     },
+    maxConnectionAgeMs: {
+      env: 'MAX_CONNECTION_AGE',
+      type: 'duration',
+      // Sensors stay connected for weeks; after a restart or a scale-out the load is even again within this long.
+      default: '30m',
+      min: 100,
+      max: 30 * 24 * 3_600_000,
+      zero: 'unlimited',
+      help: 'Ask a connection to leave at this age (10% more or less), so that clients spread over threads and pods anew',
+    },
+    maxConnectionAgeGraceMs: {
+      env: 'MAX_CONNECTION_AGE_GRACE',
+      type: 'duration',
+      default: '30s',
+      min: 100,
+      max: 3_600_000,
+      help: 'How long calls may still run on a connection that was asked to leave for its age',
+    },
   },
   check: (values) => {
     const faults: string[] = [];

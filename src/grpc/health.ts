@@ -22,6 +22,9 @@ export class Health {
     Object.fromEntries(SERVICES.map((service) => [service, 'SERVING' as const])),
   );
 
+  #isServing = true;
+  #isLeaving = false;
+
   mount(server: Mount): void {
     this.#implementation.addToServer({
       addService: (definition, handlers) => {
@@ -35,7 +38,18 @@ export class Health {
     });
   }
 
-  notServing(): void {
-    for (const service of READINESS) this.#implementation.setStatus(service, 'NOT_SERVING');
+  /** Has no effect any more once the server is leaving. */
+  setServing(isServing: boolean): void {
+    // The package tells watchers also of what they know.
+    if (this.#isLeaving || isServing === this.#isServing) return;
+    this.#isServing = isServing;
+    for (const service of READINESS) {
+      this.#implementation.setStatus(service, isServing ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+
+  leave(): void {
+    this.setServing(false);
+    this.#isLeaving = true;
   }
 }

@@ -1,12 +1,13 @@
 /**
- * The one budget of memory for requests that arrive or wait for their answer, over all connections.
- * Without it connections x streams x MAX_REQUEST_BYTES would be the bound, which no machine has.
+ * The one budget of memory for requests that arrive or wait for their answer, over all connections
+ * of all threads. Without it connections x streams x MAX_REQUEST_BYTES would be the bound, which no machine has.
  *
  * Invariant: 0 <= used <= limit; what was taken is given back exactly once, by the call that took it.
  * Bytes are taken when they have arrived, not when they are announced: an announcement costs a client
  * nothing and could starve the others.
  */
 import { invariant } from '../base/assert.ts';
+import { ByteAllowance } from '../base/shared-budget.ts';
 
 /**
  * What an open call costs before its first byte: some 8 KiB of stream, timer and objects (measured, see
@@ -19,10 +20,13 @@ export const CONNECTION_COST_BYTES = 24 * 1024;
 
 export class ReceiveBudget {
   readonly limitBytes: number;
+  readonly #allowance: ByteAllowance;
   #usedBytes = 0;
 
-  constructor(limitBytes: number) {
+  /** With an allowance the limit is one for several servers, each in its thread. */
+  constructor(limitBytes: number, allowance = new ByteAllowance(limitBytes)) {
     this.limitBytes = limitBytes;
+    this.#allowance = allowance;
   }
 
   get usedBytes(): number {
@@ -31,13 +35,15 @@ export class ReceiveBudget {
 
   /** False takes nothing. */
   take(bytes: number): boolean {
-    if (this.#usedBytes + bytes > this.limitBytes) return false;
-    this.#usedBytes += bytes;
+    const usedBytes = this.#usedBytes + bytes;
+    if (usedBytes > this.#allowance.grantedBytes && !this.#allowance.ensure(usedBytes)) return false;
+    this.#usedBytes = usedBytes;
     return true;
   }
 
   give(bytes: number): void {
     this.#usedBytes -= bytes;
     invariant(this.#usedBytes >= 0, 'the receive budget was given back more than was taken');
+    this.#allowance.trim(this.#usedBytes);
   }
 }

@@ -10,13 +10,17 @@
  * Invariants:
  * 1. Every call of a SensorService method enters the ledger exactly once and leaves it exactly once,
  *    also when the transport answers by itself (size, framing, compression, deadline, cancellation).
- * 2. A handler's `respond` takes effect at most once; after the call has ended it does nothing.
+ * 2. A connection older than MAX_CONNECTION_AGE is asked to leave (connection-age.ts), so that long-lived
+ *    clients spread over threads and pods anew.
+ * 3. A handler's `respond` takes effect at most once; after the call has ended it does nothing.
  */
 import type { Clock } from '../base/clock.ts';
 import type { ListenAddress } from '../base/listen-address.ts';
 import type { Outcome } from '../base/outcome.ts';
+import type { ByteAllowance, SharedBudget } from '../base/shared-budget.ts';
 import type { Ledger } from '../observe/ledger.ts';
 import type { GrpcConfig } from './config.ts';
+import type { ListenOptions } from './listeners.ts';
 
 /** What a handler may know about the call it answers. */
 export interface CallContext {
@@ -42,8 +46,19 @@ export type SendSensorValuesHandler = (
 
 export type GrpcLimits = Pick<
   GrpcConfig,
-  'maxRequestBytes' | 'maxConnections' | 'maxStreamsPerConnection' | 'receiveBufferBytes'
+  | 'maxRequestBytes'
+  | 'maxConnections'
+  | 'maxStreamsPerConnection'
+  | 'receiveBufferBytes'
+  | 'maxConnectionAgeMs'
+  | 'maxConnectionAgeGraceMs'
 >;
+
+/** Bounds that several servers, each in its thread, keep together. */
+export interface GrpcBudgets {
+  readonly connections: SharedBudget;
+  readonly receive: ByteAllowance;
+}
 
 export interface GrpcServerEvents {
   /** A connection beyond MAX_CONNECTIONS was closed at once. */
@@ -57,6 +72,8 @@ export interface GrpcServerDeps {
   readonly clock: Clock;
   readonly sendSensorValues: SendSensorValuesHandler;
   readonly events: GrpcServerEvents;
+  /** Left out: MAX_CONNECTIONS and RECEIVE_BUFFER_BYTES are this server's alone. */
+  readonly budgets?: GrpcBudgets;
 }
 
 /** Counters only grow; the others are what is true now. */
@@ -86,12 +103,16 @@ export interface StopResult {
 
 export interface GrpcServer {
   /** Resolves with every address bound, `127.0.0.1:8000`. Throws ADDRESS_IN_USE or ADDRESS_UNAVAILABLE. */
-  listen(address: ListenAddress): Promise<string[]>;
-  /** Health turns NOT_SERVING; calls are still served. */
+  listen(address: ListenAddress, options?: ListenOptions): Promise<string[]>;
+  /** What health says while the server is not leaving; SERVING at first. Calls are served in any case. */
+  setServing(isServing: boolean): void;
+  /** Health turns NOT_SERVING for good; calls are still served. */
   beginDrain(): void;
   /** Closes the listeners, says GOAWAY, refuses new calls, waits for those in flight up to `timeoutMs`. */
   stop(timeoutMs: number): Promise<StopResult>;
   /** Ends everything now; calls in flight fail with drain_deadline. */
   destroy(): void;
+  /** Closes every socket now, without a word to anybody; what the calls come to is nobody's concern any more. */
+  cut(): void;
   stats(): GrpcServerStats;
 }

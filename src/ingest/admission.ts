@@ -22,11 +22,12 @@ export class Admission {
   readonly #maxRequestBytes: number;
   readonly #bucket: TokenBucket | undefined;
 
-  constructor(limits: AdmissionLimits, clock: Clock) {
+  /** `rate` is the bucket that all threads share. */
+  constructor(limits: AdmissionLimits, clock: Clock, rate?: BigInt64Array) {
     this.#maxRequestBytes = limits.maxRequestBytes;
     if (limits.ratePerSecondBytes > 0) {
       const burst = limits.rateBurstBytes || Math.max(limits.ratePerSecondBytes, limits.maxRequestBytes);
-      this.#bucket = new TokenBucket(limits.ratePerSecondBytes, burst, clock);
+      this.#bucket = new TokenBucket(limits.ratePerSecondBytes, burst, clock, rate);
     }
   }
 

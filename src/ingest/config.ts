@@ -5,6 +5,18 @@ import { type GroupValues, optionGroup } from '../base/option.ts';
 export const ingestOptions = optionGroup({
   title: 'Ingest',
   options: {
+    ingestThreads: {
+      env: 'INGEST_THREADS',
+      type: 'integer',
+      unit: 'threads',
+      default: 'auto',
+      min: 0,
+      // Far beyond what one writer thread can take from them.
+      max: 64,
+      zero: 'one less than there are cores, at least 1, at most 8',
+      zeroWord: 'auto',
+      help: 'Threads that receive: each listens on the same port and has its own connections',
+    },
     ratePerSecondBytes: {
       env: 'RATE_PER_SECOND',
       type: 'bytes',
@@ -47,5 +59,13 @@ export const ingestOptions = optionGroup({
     },
   },
 });
+
+/** One core is left to the writer and the main thread; from 8 on the one writer is what limits (decision 0005). */
+const AUTO_THREADS_MAX = 8;
+
+/** INGEST_THREADS, with `auto` settled. */
+export function ingestThreadCount(ingestThreads: number, cores: number): number {
+  return ingestThreads > 0 ? ingestThreads : Math.min(AUTO_THREADS_MAX, Math.max(1, cores - 1));
+}
 
 export type IngestConfig = GroupValues<typeof ingestOptions>;

@@ -27,6 +27,8 @@ import type { EncodeFault } from './line-encoder.ts';
 
 /** Suggested wait after "no room": about what a stalled disk needs to take a few batches. */
 const QUEUE_FULL_RETRY_AFTER_MS = 250;
+/** Bytes of lines to a byte of request, as readings without labels have them: a guess at the room to draw. */
+const LINES_PER_REQUEST_BYTE = 5;
 /** Suggested wait while the journal is known to be faulty; the writer probes the disk once a second. */
 export const DISK_RETRY_AFTER_MS = 1000;
 /** Who waits for room is not tried again for less than this more. */
@@ -49,6 +51,8 @@ export interface SensorServiceDeps {
   readonly clock: Clock;
   readonly onMalformed: (fault: EncodeFault) => void;
   readonly onQueueWait: (waitedMs: number) => void;
+  /** A request stands in the wait line. */
+  readonly onWaiting?: () => void;
 }
 
 export class SensorService {
@@ -77,17 +81,23 @@ export class SensorService {
   /** False when there is no room now; else the request has been answered or will be by its batch. */
   #take(request: Uint8Array, receivedAtMs: number, respond: (outcome: Outcome) => void): boolean {
     const { encoder, processor, ledger } = this.#deps;
-    const lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
+    processor.prepareRoom(LINES_PER_REQUEST_BYTE * request.length);
+    let lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
+    while (lines < 0 && encoder.fault!.kind === 'too_large' && processor.growRoom()) {
+      lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
+    }
     if (lines < 0) {
       const fault = encoder.fault!;
       if (fault.kind === 'malformed') {
         this.#deps.onMalformed(fault);
+        this.#leaveRoom();
         respond(refused('malformed', fault.message));
         return true;
       }
-      if (!processor.isEmpty) {
+      if (!processor.hasAllRoom) {
         // What is gathered may be the very thing in the way, and its timer far off.
-        processor.makeRoom();
+        if (!processor.isEmpty) processor.makeRoom();
+        processor.releaseRoom();
         return false;
       }
       respond(
@@ -100,6 +110,7 @@ export class SensorService {
       return true;
     }
     if (lines === 0) {
+      this.#leaveRoom();
       respond(OK);
       return true;
     }
@@ -111,6 +122,11 @@ export class SensorService {
       processor.commit(lines, receivedAtMs, respond);
     }
     return true;
+  }
+
+  /** Room that was drawn for nothing goes back at once where no result will see to it. */
+  #leaveRoom(): void {
+    if (this.#deps.processor.isEmpty) this.#deps.processor.releaseRoom();
   }
 
   #wait(
@@ -129,10 +145,10 @@ export class SensorService {
       deadlineMs: call.deadlineMs,
       tryTake: () => {
         if (call.cancelled) return true;
-        const { roomBytes } = processor;
-        if (roomBytes < worthTryingBytes && !processor.isEmpty) return false;
+        const { reachableBytes } = processor;
+        if (reachableBytes < worthTryingBytes && reachableBytes < this.#queueBytes) return false;
         if (!this.#take(request, receivedAtMs, respond)) {
-          worthTryingBytes = Math.max(2 * roomBytes, roomBytes + MIN_MORE_ROOM_BYTES);
+          worthTryingBytes = Math.max(2 * reachableBytes, reachableBytes + MIN_MORE_ROOM_BYTES);
           return false;
         }
         this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
@@ -150,6 +166,7 @@ export class SensorService {
     // The transport takes its bytes back when we return.
     request = new Uint8Array(arrived);
     call.onCancelled = withdraw;
+    this.#deps.onWaiting?.();
   }
 
   #queueFull(detail: string): Outcome {

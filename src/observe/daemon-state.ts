@@ -73,7 +73,8 @@ export interface DaemonState {
   /** It can take requests now. */
   readiness(): readonly Check[];
   ledger(): LedgerSnapshot;
-  connections(): number;
+  /** Open connections by the ingest thread that has them. */
+  connectionsByThread(): Readonly<Record<string, number>>;
   queue(): QueueState;
   journal(): JournalState;
   threads(): readonly ThreadState[];

@@ -87,6 +87,11 @@ export function defineMetrics(registry: Registry) {
       ['book'],
     ),
     connections: gauge('telemetry_sink_connections', 'Open gRPC connections'),
+    threadConnections: gauge(
+      'telemetry_sink_thread_connections',
+      'Open gRPC connections by the ingest thread that has them',
+      ['thread'],
+    ),
     acknowledgementSeconds: histogram(
       'telemetry_sink_acknowledgement_seconds',
       'From the first request of a batch to its acknowledgement, one observation per batch',
@@ -175,6 +180,11 @@ export function defineMetrics(registry: Registry) {
 
     // Threads
     threadAlive: gauge('telemetry_sink_thread_alive', '1 while the thread runs', ['thread']),
+    threadRestarts: counter(
+      'telemetry_sink_thread_restarts_total',
+      'Ingest threads that died; each is started again, its connections are reset',
+      ['thread'],
+    ),
     threadSilentSeconds: gauge(
       'telemetry_sink_thread_silent_seconds',
       'Time since the thread last gave a sign of life',

@@ -40,9 +40,9 @@ export class Metrics {
   requestBytes(bytes: number): void {
     this.#requestBytes += bytes;
   }
-  malformed(fault: string): void {
+  malformed(fault: string, count = 1): void {
     const label = this.#malformed.has(fault) || this.#malformed.size < MAX_LABEL_VALUES ? fault : 'other';
-    this.#malformed.set(label, (this.#malformed.get(label) ?? 0) + 1);
+    this.#malformed.set(label, (this.#malformed.get(label) ?? 0) + count);
   }
   /** Per request that found no room. */
   queueWaited(waitedMs: number): void {
@@ -58,6 +58,10 @@ export class Metrics {
   /** From the batch's first request to its acknowledgement. */
   batchAcknowledged(latencyMs: number): void {
     this.#set.acknowledgementSeconds.observe(seconds(latencyMs));
+  }
+
+  threadRestarted(thread: string): void {
+    this.#set.threadRestarts.inc({ thread });
   }
 
   journalWritten(bytes: number, lines: number, durationMs: number): void {

@@ -38,9 +38,19 @@ export function copyState(set: MetricSet, state: DaemonState): void {
   copyJournal(set, state);
   copyThreads(set, state);
   copyProcess(set);
-  set.connections.set(state.connections());
+  copyConnections(set, state.connectionsByThread());
   set.memoryLimit.reset();
   for (const { name, bytes } of state.memoryLimits()) set.memoryLimit.set({ buffer: name }, bytes);
+}
+
+function copyConnections(set: MetricSet, byThread: Readonly<Record<string, number>>): void {
+  let total = 0;
+  set.threadConnections.reset();
+  for (const [thread, count] of Object.entries(byThread)) {
+    total += count;
+    set.threadConnections.set({ thread }, count);
+  }
+  set.connections.set(total);
 }
 
 function copyChecks(set: MetricSet, state: DaemonState): void {

@@ -10,7 +10,7 @@
  * 1. `buffer` always accepts an encode of up to `roomBytes`; lines + bytes in it are exactly what was committed.
  * 2. A buffer that was sent is never touched again until it comes home (the seed of this design reused it in flight).
  * 3. Every committed request's acknowledgement is called exactly once.
- * 4. gathered bytes + channel.usedBytes <= channel.capacityBytes.
+ * 4. gathered bytes + channel.usedBytes <= what the channel's `room` has granted.
  *
  *            commit                 size | bytes | timer | writer free | close | cancel
  *   empty ───────────▶ gathering ─────────────────────────────────────────────────────▶ empty
@@ -29,6 +29,16 @@ export interface ProcessorOptions {
   readonly bufferSizeReadings: number;
   readonly bufferBytes: number;
   readonly bufferFlushIntervalMs: number;
+}
+
+/** A batch may exceed BUFFER_BYTES by the request that filled it; a quarter more spares most regrowth. */
+function bufferCapacityBytes(bufferBytes: number): number {
+  return Math.ceil(bufferBytes * 1.25);
+}
+
+/** Most that one processor keeps in empty buffers: those that grew to twice the size are kept too. */
+export function pooledBytes(options: Pick<ProcessorOptions, 'bufferBytes'>): number {
+  return POOLED_BUFFERS * 2 * bufferCapacityBytes(options.bufferBytes);
 }
 
 export interface ProcessorEvents {
@@ -69,8 +79,7 @@ export class BufferedProcessor {
     this.#channel = deps.channel;
     this.#clock = deps.clock;
     this.#events = deps.events;
-    // A batch may exceed BUFFER_BYTES by the request that filled it; a quarter more spares most regrowth.
-    this.#bufferCapacityBytes = Math.ceil(options.bufferBytes * 1.25);
+    this.#bufferCapacityBytes = bufferCapacityBytes(options.bufferBytes);
     this.buffer = new ByteBuffer(this.#bufferCapacityBytes);
     this.#channel.onResult = (batch, result, bytes) => this.#onResult(batch, result, bytes);
   }
@@ -79,9 +88,32 @@ export class BufferedProcessor {
   get roomBytes(): number {
     return this.#channel.roomBytes - this.#committedBytes;
   }
-  /** Nothing gathered and nothing under way: this is all the room there will ever be. */
+  /** The same, with what no other thread has drawn. */
+  get reachableBytes(): number {
+    return this.roomBytes + this.#channel.room.freeBytes;
+  }
   get isEmpty(): boolean {
     return this.#lines === 0 && this.#channel.isIdle;
+  }
+  /** Nothing gathered, nothing under way, and nobody else has any: this is all the room there will ever be. */
+  get hasAllRoom(): boolean {
+    return this.isEmpty && this.#channel.room.holdsAll;
+  }
+
+  /** Draws room for about `bytes` where it can be had; a guess that is wrong costs a second encode. */
+  prepareRoom(bytes: number): void {
+    if (this.roomBytes < bytes) this.#channel.room.ensure(this.#usedBytes + bytes);
+  }
+  /** Draws more room; false when there is none. */
+  growRoom(): boolean {
+    return this.#channel.room.grow();
+  }
+  /** Keeps no room that is not used: somebody else may need it, and two that each hold half would wait for ever. */
+  releaseRoom(): void {
+    this.#channel.room.release(this.#usedBytes);
+  }
+  get #usedBytes(): number {
+    return this.#channel.usedBytes + this.#committedBytes;
   }
   get gatheredBytes(): number {
     return this.#committedBytes;
@@ -213,6 +245,7 @@ export class BufferedProcessor {
         this.#flush(this.#overdue);
       }
     }
+    this.#channel.room.trim(this.#usedBytes);
     this.#events.onRoom();
   }
 }

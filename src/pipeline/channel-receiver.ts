@@ -1,9 +1,12 @@
 /**
- * The receiving end of a Channel, in the writer's thread: hands batches to a sink, gathers the sink's
+ * The receiving end of the Channels, in the writer's thread: hands batches to a sink, gathers the sink's
  * answers, and sends them home together with their buffers.
  *
- * All messages that have already arrived are taken before the sink is told to flush, so that one
- * write covers every batch that is ready (the group in group commit).
+ * All messages that have already arrived, over all channels, are taken before the sink is told to flush,
+ * so that one write covers every batch that is ready (the group in group commit).
+ *
+ * A channel's far end may die with its thread. What it had sent until then still arrives here and is
+ * written; when all of it is answered, `onDrained` says what became of it, so that the books can be closed.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { BatchResult } from './batch.ts';
@@ -22,51 +25,133 @@ export interface BatchSink {
   flush(): void;
 }
 
-export class ChannelReceiver {
-  readonly #port: MessagePort;
+/** Lines that came over one channel, by what became of them. */
+export interface DrainedChannel {
+  readonly written: number;
+  readonly failed: number;
+}
+
+export class ChannelReceivers {
   readonly #sink: BatchSink;
-  #done: ResultMessage['results'][number][] = [];
+  readonly #receivers = new Set<ChannelReceiver>();
   #flushing = false;
 
-  constructor(port: MessagePort, sink: BatchSink) {
-    this.#port = port;
+  constructor(sink: BatchSink) {
     this.#sink = sink;
-    port.on('message', (message: BatchMessage) => this.#receive(message));
   }
 
-  #receive(first: BatchMessage): void {
-    this.#append(first);
-    for (let next = receiveMessageOnPort(this.#port); next !== undefined; ) {
-      this.#append(next.message as BatchMessage);
-      next = receiveMessageOnPort(this.#port);
-    }
+  get isFlushing(): boolean {
+    return this.#flushing;
+  }
+
+  /**
+   * `onDrained` is called once, when the far end has closed its port or died, and all it sent is answered.
+   * The function returned takes what has arrived and then hears no more of it.
+   */
+  add(port: MessagePort, onDrained: (channel: DrainedChannel) => void = () => {}): () => void {
+    const receiver = new ChannelReceiver(port, this.#sink, this, (channel) => {
+      this.#receivers.delete(receiver);
+      onDrained(channel);
+    });
+    this.#receivers.add(receiver);
+    port.on('message', (first: BatchMessage) => this.#receive(receiver, first));
+    return () => {
+      receiver.appendWaiting();
+      this.#flush();
+      receiver.close();
+    };
+  }
+
+  close(): void {
+    for (const receiver of this.#receivers) receiver.close();
+  }
+
+  #receive(from: ChannelReceiver, first: BatchMessage): void {
+    from.append(first);
+    for (const receiver of this.#receivers) receiver.appendWaiting();
+    this.#flush();
+  }
+
+  #flush(): void {
     this.#flushing = true;
     this.#sink.flush();
     this.#flushing = false;
-    this.#sendHome();
+    for (const receiver of this.#receivers) receiver.sendHome();
+  }
+}
+
+class ChannelReceiver {
+  readonly #port: MessagePort;
+  readonly #sink: BatchSink;
+  readonly #receivers: ChannelReceivers;
+  readonly #onDrained: (channel: DrainedChannel) => void;
+  #done: ResultMessage['results'][number][] = [];
+  #unanswered = 0;
+  #written = 0;
+  #failed = 0;
+  #isClosed = false;
+  #isDrained = false;
+
+  constructor(
+    port: MessagePort,
+    sink: BatchSink,
+    receivers: ChannelReceivers,
+    onDrained: (channel: DrainedChannel) => void,
+  ) {
+    this.#port = port;
+    this.#sink = sink;
+    this.#receivers = receivers;
+    this.#onDrained = onDrained;
+    port.on('close', () => {
+      this.#isClosed = true;
+      this.#settle();
+    });
   }
 
-  #append(message: BatchMessage): void {
+  appendWaiting(): void {
+    for (let next = receiveMessageOnPort(this.#port); next !== undefined; ) {
+      this.append(next.message as BatchMessage);
+      next = receiveMessageOnPort(this.#port);
+    }
+  }
+
+  append(message: BatchMessage): void {
     const { id, bytes, length, lines, firstReceivedAtMs, lastReceivedAtMs } = message;
+    this.#unanswered++;
     this.#sink.append(
       { bytes: bytes.subarray(0, length), lines, firstReceivedAtMs, lastReceivedAtMs },
       (result) => {
+        this.#unanswered--;
+        if (result.ok) this.#written += lines;
+        else this.#failed += lines;
         this.#done.push({ id, bytes, result });
         // Answers inside flush() travel together; an answer that comes later (a sync) goes at once
         // with whatever else the same turn of the event loop answers.
-        if (!this.#flushing && this.#done.length === 1) queueMicrotask(() => this.#sendHome());
+        if (!this.#receivers.isFlushing && this.#done.length === 1) queueMicrotask(() => this.sendHome());
       },
     );
   }
 
-  #sendHome(): void {
-    if (this.#done.length === 0) return;
-    const results = this.#done;
-    this.#done = [];
-    const message: ResultMessage = { results };
-    this.#port.postMessage(
-      message,
-      results.map(({ bytes }) => bytes.buffer),
-    );
+  sendHome(): void {
+    if (this.#done.length > 0) {
+      const results = this.#done;
+      this.#done = [];
+      const message: ResultMessage = { results };
+      this.#port.postMessage(
+        message,
+        results.map(({ bytes }) => bytes.buffer),
+      );
+    }
+    this.#settle();
+  }
+
+  close(): void {
+    this.#port.close();
+  }
+
+  #settle(): void {
+    if (!this.#isClosed || this.#unanswered > 0 || this.#isDrained) return;
+    this.#isDrained = true;
+    this.#onDrained({ written: this.#written, failed: this.#failed });
   }
 }

@@ -2,9 +2,10 @@
  * Channel: the bounded queue between a processor and the writer, here its sending end. It crosses
  * threads over a MessagePort; a batch's bytes are transferred and return with the result.
  *
- * Bounds: `capacityBytes` of lines and `capacityItems` batches, counted from `send` until the result
- * is back, so what the writer holds counts too. When full: `roomBytes` is what is left and `hasItemRoom`
- * is false; the sender keeps what it has, and the WaitLine in front says who waits and for how long.
+ * Bounds: the bytes of lines that `room` grants (QUEUE_BYTES is one budget for all ingest threads) and
+ * `capacityItems` batches, counted from `send` until the result is back, so what the writer holds counts
+ * too. When full: `roomBytes` is what is left and `hasItemRoom` is false; the sender keeps what it has, and
+ * the WaitLine in front says who waits and for how long.
  *
  * Invariants:
  * 1. usedBytes = sum of `length` over batches sent and not yet answered; usedItems is their number.
@@ -16,6 +17,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { invariant } from '../base/assert.ts';
+import { ByteAllowance } from '../base/shared-budget.ts';
 import type { Batch, BatchResult } from './batch.ts';
 
 /** Ingest thread to writer thread. */
@@ -40,11 +42,15 @@ export interface ResultMessage {
 export interface ChannelOptions {
   readonly capacityBytes: number;
   readonly capacityItems: number;
+  /** Where several channels share `capacityBytes`: this one's part of it. */
+  readonly room?: ByteAllowance;
 }
 
 export class Channel {
   readonly capacityBytes: number;
   readonly capacityItems: number;
+  /** The owner of the processor in front draws on it and gives back. */
+  readonly room: ByteAllowance;
   readonly #port: MessagePort;
   readonly #underWay = new Map<number, Batch>();
   #nextId = 1;
@@ -60,6 +66,7 @@ export class Channel {
     this.#port = port;
     this.capacityBytes = options.capacityBytes;
     this.capacityItems = options.capacityItems;
+    this.room = options.room ?? new ByteAllowance(options.capacityBytes);
     port.on('message', (message: ResultMessage) => this.#receive(message));
   }
 
@@ -75,7 +82,7 @@ export class Channel {
     return lines;
   }
   get roomBytes(): number {
-    return this.capacityBytes - this.#usedBytes;
+    return this.room.grantedBytes - this.#usedBytes;
   }
   get hasItemRoom(): boolean {
     return this.#underWay.size < this.capacityItems;

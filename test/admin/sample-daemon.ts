@@ -76,8 +76,8 @@ export class SampleDaemon implements StatusSource {
   ledger() {
     return this.books.snapshot();
   }
-  connections() {
-    return this.openConnections;
+  connectionsByThread() {
+    return { 'ingest-1': this.openConnections };
   }
   queue() {
     return this.queueState;

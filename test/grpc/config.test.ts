@@ -12,6 +12,8 @@ const DEFAULTS: GrpcConfig = {
   maxConnections: 4096,
   maxStreamsPerConnection: 100,
   receiveBufferBytes: 256 * 1024 * 1024,
+  maxConnectionAgeMs: 1_800_000,
+  maxConnectionAgeGraceMs: 30_000,
 };
 
 test('plaintext beyond loopback asks for ALLOW_PLAINTEXT, by name', () => {

@@ -47,6 +47,8 @@ export class DaemonProcess {
         LOG_FORMAT: 'json',
         // TRANSPORT=native node --test test/integration/*.test.ts: the same tests on the other transport.
         ...(process.env.TRANSPORT === undefined ? {} : { TRANSPORT: process.env.TRANSPORT }),
+        // One, unless the test or the caller asks for more: `auto` would depend on the machine.
+        INGEST_THREADS: process.env.INGEST_THREADS ?? '1',
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -38,6 +38,8 @@ export class TestServer {
         maxConnections: 16,
         maxStreamsPerConnection: 100,
         receiveBufferBytes: 8 * 1024 * 1024,
+        maxConnectionAgeMs: 0,
+        maxConnectionAgeGraceMs: 1000,
         ...limits,
       },
       {

@@ -3,7 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Batch, BatchResult, FlushCause } from '../../src/pipeline/batch.ts';
 import { BufferedProcessor, type ProcessorOptions } from '../../src/pipeline/buffered-processor.ts';
 import { Channel, type ChannelOptions } from '../../src/pipeline/channel.ts';
-import { ChannelReceiver, type ReceivedBatch } from '../../src/pipeline/channel-receiver.ts';
+import { ChannelReceivers, type ReceivedBatch } from '../../src/pipeline/channel-receiver.ts';
 import { ManualClock } from './manual-clock.ts';
 
 export interface HeldBatch {
@@ -22,7 +22,7 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
   let rooms = 0;
   let onRoom = (): void => {};
 
-  new ChannelReceiver(port2, {
+  const receivers = new ChannelReceivers({
     append(batch: ReceivedBatch, onDone) {
       held.push({ text: Buffer.from(batch.bytes).toString(), lines: batch.lines, answer: onDone });
     },
@@ -30,6 +30,7 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
       for (const wake of arrivals.splice(0)) wake();
     },
   });
+  receivers.add(port2);
   const channel = new Channel(port1, {
     capacityBytes: options.capacityBytes ?? 1 << 20,
     capacityItems: options.capacityItems ?? 16,

@@ -33,7 +33,7 @@ export const serveCommand = command({
     const aborted = new Promise<number>((resolve) => {
       onStopSignals(process, systemClock, {
         onFirst: (signal) => daemon.stop(signal),
-        onSecond: (signal) => resolve(daemon.abort(`${signal} received again`)),
+        onSecond: (signal) => void daemon.abort(`${signal} received again`).then(resolve),
       });
     });
     process.on('uncaughtException', (error) => daemon.fault(error));

@@ -2,13 +2,16 @@
  * The daemon: puts the stages together, in the order in which they need each other, and takes them apart
  * in the opposite one.
  *
- *   start: admin HTTP (not ready) ─▶ writer (lock, recovery) ─▶ archiver ─▶ ingest ─▶ gRPC ─▶ serving
- *   stop:  NOT_SERVING ─▶ delay ─▶ calls end ─▶ processor and channel empty ─▶ writer ─▶ archiver ─▶ balance
+ *   start: admin HTTP (not ready) ─▶ writer (lock, recovery) ─▶ archiver ─▶ ingest threads ─▶ serving
+ *   stop:  NOT_SERVING ─▶ delay ─▶ calls end ─▶ processors and channels empty ─▶ writer ─▶ archiver ─▶ balance
  *
  *   starting ─▶ serving ─stop()─▶ draining ─▶ stopped
- *                  └─ broken invariant, dead thread ─▶ draining, exit status 1
+ *                  └─ fault of the main thread, dead writer or archiver ─▶ draining, exit status 1
+ *
+ * An ingest thread that dies is started again (ingest-thread.ts); the daemon goes on.
  */
 
+import { availableParallelism } from 'node:os';
 import { type AdminServer, openAdminServer } from '../../admin/http-server.ts';
 import { shownConfig } from '../../admin/shown-config.ts';
 import type { Phase, StatusSource } from '../../admin/status-source.ts';
@@ -16,22 +19,21 @@ import { formatByteSize } from '../../base/byte-size.ts';
 import type { Clock } from '../../base/clock.ts';
 import { formatDurationMs } from '../../base/duration.ts';
 import { errorMessage } from '../../base/errors.ts';
-import { createGrpcServer } from '../../grpc/create-server.ts';
-import type { GrpcServer } from '../../grpc/server.ts';
+import { ingestThreadCount } from '../../ingest/config.ts';
 import { type BuildInfo, readBuildInfo } from '../../observe/build-info.ts';
 import type { Check } from '../../observe/daemon-state.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { FaultLog } from '../../observe/fault-log.ts';
-import { Ledger, type LedgerSnapshot } from '../../observe/ledger.ts';
+import { type LedgerSnapshot, sumLedgers } from '../../observe/ledger.ts';
 import type { DaemonLog, Logger } from '../../observe/logger.ts';
 import { Metrics } from '../../observe/recorder.ts';
 import { ThreadWatch } from '../../observe/thread-watch.ts';
 import { type DaemonConfig, daemonGroups } from '../option-groups.ts';
-import { audit, balanceOf } from './balance.ts';
+import { balanceOf } from './balance.ts';
 import { connectionsWithin, openFilesLimit } from './descriptor-limit.ts';
 import { type DrainResult, type DrainStep, drain } from './drain.ts';
-import { Ingest } from './ingest.ts';
-import { JournalThreads } from './journal-threads.ts';
+import { IngestThreads } from './ingest-threads.ts';
+import { JournalThreads, WRITER_THREAD } from './journal-threads.ts';
 import { memoryLimits } from './memory-limits.ts';
 
 const MAIN_THREAD = 'main';
@@ -45,7 +47,6 @@ export class Daemon {
   readonly #lacksDescriptors: boolean;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #ledger = new Ledger();
   readonly #faultLog: FaultLog;
   readonly #threads: ThreadWatch;
   readonly #monitor = new EventLoopMonitor();
@@ -53,12 +54,12 @@ export class Daemon {
   readonly #startedAtMs: number;
   readonly #metrics: Metrics;
   readonly #source: StatusSource;
+  readonly #ingestThreads: number;
 
   #phase: Phase = 'starting';
   #admin: AdminServer | undefined;
   #journal: JournalThreads | undefined;
-  #ingest: Ingest | undefined;
-  #grpc: GrpcServer | undefined;
+  #ingest: IngestThreads | undefined;
   #grpcAddresses: readonly string[] = [];
   /** A broken invariant or a dead thread: why the daemon stops by itself. */
   #fatal: string | undefined;
@@ -79,6 +80,7 @@ export class Daemon {
     this.#startedAtMs = clock.nowMs();
     this.#faultLog = new FaultLog(log.logger, clock);
     this.#threads = new ThreadWatch(clock);
+    this.#ingestThreads = ingestThreadCount(config.ingest.ingestThreads, availableParallelism());
     this.#source = this.#statusSource();
     this.#metrics = new Metrics({
       ...this.#source,
@@ -101,7 +103,7 @@ export class Daemon {
       await this.#start();
     } catch (error) {
       this.#phase = 'stopped';
-      this.#grpc?.destroy();
+      await this.#ingest?.terminate();
       await this.#journal?.terminate();
       await this.#admin?.close();
       throw error;
@@ -134,31 +136,26 @@ export class Daemon {
       onEventLoop: (thread, report) => this.#threads.report(thread, report),
       onEnded: (thread) => this.#threads.ended(thread),
       onDeath: (thread, message) => this.#onThreadDeath(thread, message),
+      onHealth: (health) => this.#ingest?.journalHealth(health),
+      onChannelDrained: (id, channel) => this.#ingest?.onChannelDrained(id, channel),
     });
     const theJournal = this.#journal;
-    this.#ingest = new Ingest(
+    this.#ingest = new IngestThreads(
       { grpc, ingest, pipeline },
       {
-        batches: theJournal.batches,
-        ledger: this.#ledger,
-        metrics: this.#metrics,
         clock: this.#clock,
+        metrics: this.#metrics,
+        logger: this.#logger,
+        faultLog: this.#faultLog,
+        connect: (id) => theJournal.connectIngest(id),
+        disconnect: (id) => theJournal.disconnectIngest(id),
         journalHealth: () => theJournal.health,
+        onStarted: (thread) => this.#threads.expect(thread),
+        onEventLoop: (thread, report) => this.#threads.report(thread, report),
+        onEnded: (thread) => this.#threads.ended(thread),
       },
     );
-    this.#grpc = createGrpcServer(grpc.transport, grpc, {
-      ledger: this.#ledger,
-      clock: this.#clock,
-      sendSensorValues: this.#ingest.handle,
-      events: {
-        onConnectionRefused: (peer) =>
-          this.#faultLog.report('connection', 'warn', 'connection refused: MAX_CONNECTIONS reached', {
-            peer,
-          }),
-        onHandlerFault: (error) => this.#breakDown(`the ingest failed: ${errorMessage(error)}`, error),
-      },
-    });
-    this.#grpcAddresses = await this.#grpc.listen(grpc.grpcServerSocket);
+    this.#grpcAddresses = await this.#ingest.start(this.#ingestThreads);
     this.#phase = 'serving';
     this.#logServing();
   }
@@ -173,6 +170,7 @@ export class Daemon {
         grpc: this.#grpcAddresses,
         admin: this.#admin!.addresses,
         folder: journal.filePath,
+        ingestThreads: this.#ingest!.count,
         ack: ingest.ack,
         bufferBound: bound,
       },
@@ -189,10 +187,10 @@ export class Daemon {
   }
 
   /** Stops now: what is in the pipeline is handed over but not waited for. */
-  abort(reason: string): number {
+  async abort(reason: string): Promise<number> {
     this.#logger.error(`stopping at once: ${reason}`);
-    this.#ingest?.cancel();
-    this.#grpc?.destroy();
+    await this.#ingest?.destroy({ handOver: true });
+    void this.#admin?.close();
     return this.#finish(1);
   }
 
@@ -210,7 +208,7 @@ export class Daemon {
 
   #onThreadDeath(thread: string, message: string): void {
     this.#threads.ended(thread);
-    if (thread === 'writer') this.#ingest?.abandon(message);
+    if (thread === WRITER_THREAD) this.#ingest?.onWriterDeath(message);
     this.#breakDown(message);
   }
 
@@ -220,7 +218,7 @@ export class Daemon {
     await this.#started.catch(() => {});
     if (this.#phase === 'stopped') return 1;
     this.#phase = 'draining';
-    this.#grpc?.beginDrain();
+    this.#ingest?.beginDrain();
     this.#logger.info(
       { reason, delay: formatDurationMs(drainDelayMs), timeout: formatDurationMs(drainTimeoutMs) },
       `draining: ${reason}`,
@@ -229,10 +227,11 @@ export class Daemon {
       await new Promise<void>((resolve) => this.#clock.setTimer(drainDelayMs, resolve));
     }
     const result = await drain(this.#drainSteps(), drainTimeoutMs, this.#clock);
-    if (!result.complete) this.#reportLeft(result);
+    if (!result.complete) await this.#reportLeft(result);
     this.#monitor.stop();
     await this.#admin?.close();
-    return this.#finish(result.complete && this.#fatal === undefined ? 0 : 1);
+    const isClean = result.complete && this.#fatal === undefined && this.#ingest?.hadDeathInDrain !== true;
+    return this.#finish(isClean ? 0 : 1);
   }
 
   #drainSteps(): readonly DrainStep[] {
@@ -242,7 +241,7 @@ export class Daemon {
         name: 'calls in flight',
         waitsForOthers: true,
         run: async (leftMs) => {
-          const { finished, left } = await this.#grpc!.stop(leftMs);
+          const { finished, left } = await this.#ingest!.stopCalls(leftMs);
           if (!finished) throw new Error(`${left} calls were not done within their share of DRAIN_TIMEOUT`);
         },
       },
@@ -252,15 +251,15 @@ export class Daemon {
     ];
   }
 
-  #reportLeft({ left }: DrainResult): void {
+  async #reportLeft({ left }: DrainResult): Promise<void> {
+    const { requests, readings } = this.#books();
     const fields = {
       steps: left.map(({ step }) => step),
-      requestsInFlight: this.#ledger.requestsInFlight,
-      readingsInFlight: this.#ledger.readingsInFlight,
+      requestsInFlight: requests.inFlight,
+      readingsInFlight: readings.inFlight,
       queuedBytes: this.#ingest?.queue().usedBytes ?? 0,
     };
-    this.#grpc?.destroy();
-    this.#ingest?.writeOff();
+    await this.#ingest?.destroy({ handOver: false });
     const reasons = left.map(({ step, reason }) => `${step}: ${reason}`);
     this.#logger.error(fields, `the drain is incomplete: ${reasons.join('; ')}`);
   }
@@ -278,15 +277,12 @@ export class Daemon {
   }
 
   #books(): LedgerSnapshot {
-    return audit(this.#ledger.snapshot(), {
-      requests: this.#grpc?.stats().calls ?? 0,
-      readings: this.#ingest?.heldReadings ?? 0,
-    });
+    return this.#ingest?.books() ?? sumLedgers([]);
   }
 
   #statusSource(): StatusSource {
-    const { grpc, ingest, pipeline, journal } = this.#config;
-    const limits = memoryLimits({ grpc, ingest, pipeline });
+    const { pipeline, journal } = this.#config;
+    const limits = memoryLimits(this.#config, this.#ingestThreads);
     const shown = shownConfig(
       Object.entries(daemonGroups).map(([name, group]) => [group, this.#config[name as keyof DaemonConfig]]),
     );
@@ -299,7 +295,7 @@ export class Daemon {
       liveness: () => this.#liveness(),
       readiness: () => this.#readiness(),
       ledger: () => this.#books(),
-      connections: () => this.#grpc?.stats().connections ?? 0,
+      connectionsByThread: () => this.#ingest?.connectionsByThread() ?? {},
       queue: () =>
         this.#ingest?.queue() ?? {
           usedBytes: 0,
@@ -336,6 +332,7 @@ export class Daemon {
     const journal = this.#source.journal();
     return [
       check('phase', this.#phase === 'serving' ? undefined : `the daemon is ${this.#phase}`),
+      check('ingest', this.#ingest?.fault()),
       check('journal', journal.isHealthy ? undefined : journal.reason),
       check(
         'threads',

@@ -1,25 +1,28 @@
 /**
- * The ingest side of the daemon, put together: admission, encoder, processor, channel, wait line. It
- * answers requests and keeps the readings' half of the books.
+ * The ingest side of one thread, put together: admission, encoder, processor, channel, wait line. It
+ * answers requests and keeps the readings' half of the thread's books. Byte rate and queue room are those
+ * of all threads together; nothing else is shared.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { failed, type LossReason, OK, type Outcome, refused } from '../../base/outcome.ts';
-import type { GrpcConfig } from '../../grpc/config.ts';
+import { ByteAllowance } from '../../base/shared-budget.ts';
 import type { SendSensorValuesHandler } from '../../grpc/server.ts';
 import { Admission } from '../../ingest/admission.ts';
-import type { IngestConfig } from '../../ingest/config.ts';
 import { LineEncoder } from '../../ingest/line-encoder.ts';
 import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { QueueState } from '../../observe/daemon-state.ts';
 import type { Ledger } from '../../observe/ledger.ts';
-import type { Metrics } from '../../observe/recorder.ts';
 import type { Batch, BatchResult } from '../../pipeline/batch.ts';
 import { BufferedProcessor } from '../../pipeline/buffered-processor.ts';
 import { Channel } from '../../pipeline/channel.ts';
-import type { PipelineConfig } from '../../pipeline/config.ts';
 import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
+import type { IngestObserver } from './ingest-activity.ts';
+import { type IngestOptions, type IngestShares, newShares } from './ingest-messages.ts';
+
+/** While requests wait here for room that another thread may free: how often to look. */
+const ROOM_LOOK_INTERVAL_MS = 5;
 
 /** Codes beside those of the disk, told apart from them in the books. */
 const THREAD_DEATH = 'THREAD_DEATH';
@@ -27,18 +30,20 @@ const DRAIN_DEADLINE = 'DRAIN_DEADLINE';
 /** Suggested wait while the daemon stops for want of its writer: it is started again by then. */
 const RESTART_RETRY_AFTER_MS = 1000;
 
-export interface IngestOptions {
-  readonly grpc: GrpcConfig;
-  readonly ingest: IngestConfig;
-  readonly pipeline: PipelineConfig;
-}
-
 export interface IngestDeps {
   readonly batches: MessagePort;
   readonly ledger: Ledger;
-  readonly metrics: Metrics;
+  readonly metrics: IngestObserver;
   readonly clock: Clock;
+  /** Left out: the only thread there is. */
+  readonly place?: IngestPlace;
   journalHealth(): JournalHealth;
+}
+
+/** One thread's place among those that share the budgets. */
+export interface IngestPlace {
+  readonly index: number;
+  readonly shares: IngestShares;
 }
 
 export class Ingest {
@@ -46,6 +51,9 @@ export class Ingest {
   readonly #channel: Channel;
   readonly #processor: BufferedProcessor;
   readonly #waitLine: WaitLine;
+  readonly #place: IngestPlace;
+  readonly #threads: number;
+  #roomLook: Timer | undefined;
   /** Why nothing reaches the writer any more. */
   #gone: string | undefined;
   readonly handle: SendSensorValuesHandler;
@@ -53,16 +61,21 @@ export class Ingest {
   constructor(options: IngestOptions, deps: IngestDeps) {
     const { grpc, ingest, pipeline } = options;
     this.#deps = deps;
+    this.#place = deps.place ?? { index: 0, shares: newShares(1) };
+    const { index, shares } = this.#place;
+    this.#threads = shares.queue.length;
     // When full: nothing more is encoded; requests stand in the WaitLine or are refused, by QUEUE_FULL.
     this.#channel = new Channel(deps.batches, {
       capacityBytes: pipeline.queueBytes,
-      capacityItems: pipeline.queueItems,
+      // Divided, not shared: without an item a thread goes on gathering, and nobody is refused for it.
+      capacityItems: Math.max(1, Math.floor(pipeline.queueItems / this.#threads)),
+      room: new ByteAllowance(pipeline.queueBytes, shares.queue, index),
     });
     this.#waitLine = new WaitLine(
       {
         whenFull: ingest.queueFull as FullPolicy,
         waitMaxMs: ingest.queueWaitMaxMs,
-        capacityBytes: waitLineBytes(pipeline.queueBytes, grpc.maxRequestBytes),
+        capacityBytes: waitLineBytes(pipeline.queueBytes, this.#threads, grpc.maxRequestBytes),
       },
       deps.clock,
     );
@@ -84,6 +97,7 @@ export class Ingest {
         rateBurstBytes: ingest.rateBurstBytes,
       },
       deps.clock,
+      shares.rate,
     );
     const service = new SensorService(
       { ack: ingest.ack, queueBytes: pipeline.queueBytes },
@@ -99,11 +113,13 @@ export class Ingest {
         clock: deps.clock,
         onMalformed: (fault) => deps.metrics.malformed(fault.reason),
         onQueueWait: (waitedMs) => deps.metrics.queueWaited(waitedMs),
+        onWaiting: () => this.#lookForRoom(),
       },
     );
     this.handle = service.handle;
   }
 
+  /** Of this thread alone, as are its capacities. */
   queue(): QueueState {
     const oldestAtMs = this.#channel.oldestReceivedAtMs ?? this.#processor.oldestGatheredAtMs;
     return {
@@ -135,6 +151,28 @@ export class Ingest {
   /** What is in the pipeline when the drain's time is up goes into the books as lost. */
   writeOff(): void {
     this.#giveUp({ ok: false, code: DRAIN_DEADLINE, message: 'the stop took longer than DRAIN_TIMEOUT' });
+  }
+
+  /**
+   * Requests wait here. A result of our own lets them in at once; of room that another thread frees nobody
+   * tells us, so we look; and the others see by the mark that what they gather is in the way.
+   */
+  #lookForRoom(): void {
+    if (this.#threads === 1) return;
+    const { shares, index } = this.#place;
+    Atomics.store(shares.waiting, index, 1);
+    this.#roomLook ??= this.#deps.clock.setTimer(ROOM_LOOK_INTERVAL_MS, () => {
+      this.#roomLook = undefined;
+      this.#waitLine.admit();
+      if (this.#waitLine.isEmpty) Atomics.store(shares.waiting, index, 0);
+      else this.#lookForRoom();
+    });
+  }
+
+  /** Now and then: lets go of what is gathered where requests of another thread wait for its room. */
+  considerOthers(): void {
+    const { waiting } = this.#place.shares;
+    if (waiting.some((isWaiting) => isWaiting !== 0)) this.#processor.makeRoom();
   }
 
   /** Readings whose outcome is not known yet, counted from what is really held. */
@@ -186,7 +224,7 @@ function lossReason(code: string): LossReason {
   return code === DRAIN_DEADLINE ? 'drain_deadline' : 'disk';
 }
 
-/** A quarter of the queue, and always room for one of the largest requests. */
-export function waitLineBytes(queueBytes: number, maxRequestBytes: number): number {
-  return Math.max(maxRequestBytes, Math.floor(queueBytes / 4));
+/** A thread's part of a quarter of the queue, and always room for one of the largest requests. */
+export function waitLineBytes(queueBytes: number, threads: number, maxRequestBytes: number): number {
+  return Math.max(maxRequestBytes, Math.floor(queueBytes / (4 * threads)));
 }

@@ -8,14 +8,20 @@ import type {
   RetireCause,
 } from '../../journal/json-writer.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
+import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 
 export interface WriterData {
   readonly options: JsonWriterOptions;
-  /** Batches come in here, results go out. */
-  readonly batches: MessagePort;
   /** Closed segments go out here, straight to the archiver. */
   readonly segments: MessagePort;
 }
+
+/** `id` is that of a life of an ingest thread. */
+export type WriterCommand =
+  /** Batches come in here, results go out. */
+  | { readonly kind: 'connect'; readonly id: number; readonly batches: MessagePort }
+  /** Takes what has come from it, and no more. */
+  | { readonly kind: 'disconnect'; readonly id: number };
 
 export interface ArchiverData {
   readonly options: ArchiverOptions;
@@ -45,6 +51,8 @@ export type WriterEvent =
   | { readonly kind: 'segmentOpened' }
   | { readonly kind: 'segmentClosed'; readonly cause: RetireCause | 'recovered'; readonly suspect: boolean }
   | { readonly kind: 'segmentLost'; readonly segment: LostSegment }
+  /** The far end of a channel closed or died, and all that it sent is answered. */
+  | { readonly kind: 'channelDrained'; readonly id: number; readonly channel: DrainedChannel }
   | { readonly kind: 'activity'; readonly activity: WriterActivity }
   | { readonly kind: 'eventLoop'; readonly report: EventLoopReport };
 

@@ -2,8 +2,8 @@
  * The journal as the main thread sees it: the writer and archive threads, and the state they last
  * reported. It keeps no state of its own about segments; what it shows is at most a quarter of a second old.
  *
- *   main ──batches──▶ writer ──closed segments──▶ archiver
- *     ◀──results──────┘  └──events──▶ main ◀──events──┘
+ *   ingest threads ──batches──▶ writer ──closed segments──▶ archiver
+ *     ◀──results────────────────┘  └──events──▶ main ◀──events──┘
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { formatByteSize } from '../../base/byte-size.ts';
@@ -15,10 +15,12 @@ import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { FaultLog } from '../../observe/fault-log.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/recorder.ts';
+import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import type {
   ArchiverData,
   ArchiverEvent,
   WriterActivity,
+  WriterCommand,
   WriterData,
   WriterEvent,
 } from './journal-events.ts';
@@ -35,29 +37,29 @@ export interface JournalThreadsDeps {
   onEventLoop(thread: string, report: EventLoopReport): void;
   onEnded(thread: string): void;
   onDeath(thread: string, message: string): void;
+  onHealth(health: JournalHealth): void;
+  /** All that came over the channel of that ingest thread's life is answered, and no more will come. */
+  onChannelDrained(id: number, channel: DrainedChannel): void;
 }
 
 export class JournalThreads {
   readonly #folder: string;
   readonly #deps: JournalThreadsDeps;
-  readonly #writer: WorkerThread<undefined, WriterEvent>;
+  readonly #writer: WorkerThread<undefined, WriterEvent, WriterCommand>;
   #archiver: WorkerThread<undefined, ArchiverEvent> | undefined;
   #health: JournalHealth = { ok: true };
   #activity: WriterActivity | undefined;
   #stats: ArchiverStats | undefined;
   #isLowOnSpace = false;
-  /** The ingest side's end of the channel. */
-  readonly batches: MessagePort;
 
-  private constructor(folder: string, deps: JournalThreadsDeps, data: WriterData, batches: MessagePort) {
+  private constructor(folder: string, deps: JournalThreadsDeps, data: WriterData) {
     this.#folder = folder;
     this.#deps = deps;
-    this.batches = batches;
-    this.#writer = new WorkerThread<undefined, WriterEvent>({
+    this.#writer = new WorkerThread<undefined, WriterEvent, WriterCommand>({
       name: WRITER_THREAD,
       entry: 'writer-worker',
       data,
-      transfer: [data.batches, data.segments],
+      transfer: [data.segments],
       onEvent: (event) => this.#onWriterEvent(event),
       onDeath: (message) => deps.onDeath(WRITER_THREAD, message),
     });
@@ -69,19 +71,12 @@ export class JournalThreads {
     durability: 'written' | 'synced',
     deps: JournalThreadsDeps,
   ): Promise<JournalThreads> {
-    const batches = new MessageChannel();
     const segments = new MessageChannel();
     const { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs } = config;
-    const threads = new JournalThreads(
-      filePath,
-      deps,
-      {
-        options: { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, durability },
-        batches: batches.port2,
-        segments: segments.port1,
-      },
-      batches.port1,
-    );
+    const threads = new JournalThreads(filePath, deps, {
+      options: { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, durability },
+      segments: segments.port1,
+    });
     try {
       await threads.#writer.ready;
       deps.onStarted(WRITER_THREAD);
@@ -109,6 +104,18 @@ export class JournalThreads {
     });
     await this.#archiver.ready;
     this.#deps.onStarted(ARCHIVE_THREAD);
+  }
+
+  /** A channel to the writer for one life of an ingest thread: the thread's end of it. */
+  connectIngest(id: number): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.#writer.post({ kind: 'connect', id, batches: port2 }, [port2]);
+    return port1;
+  }
+
+  /** The thread of that life is not to be trusted to come to an end: nothing more is taken from it. */
+  disconnectIngest(id: number): void {
+    this.#writer.post({ kind: 'disconnect', id });
   }
 
   get health(): JournalHealth {
@@ -153,6 +160,9 @@ export class JournalThreads {
     switch (event.kind) {
       case 'activity':
         this.#onActivity(event.activity);
+        break;
+      case 'channelDrained':
+        this.#deps.onChannelDrained(event.id, event.channel);
         break;
       case 'health':
         this.#onHealth(event.health);
@@ -208,6 +218,7 @@ export class JournalThreads {
 
   #onHealth(health: JournalHealth): void {
     this.#health = health;
+    this.#deps.onHealth(health);
     if (health.ok) {
       this.#deps.logger.info({ folder: this.#folder }, 'the journal takes lines again');
     } else {

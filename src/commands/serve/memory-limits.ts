@@ -1,24 +1,31 @@
 /**
  * What the bounded buffers of the daemon can hold at most, added up: the figure logged at start, to be
- * held against the container's memory limit (the runtime itself needs some 80 MiB beside it).
+ * held against the container's memory limit (the runtime itself needs some 80 MiB beside it, and some
+ * 15 MiB more for each ingest thread after the first).
  */
 import { MiB } from '../../base/byte-size.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
-import type { IngestOptions } from './ingest.ts';
+import { pooledBytes } from '../../pipeline/buffered-processor.ts';
+import type { IngestOptions } from './ingest-messages.ts';
 
 /** zstd's or gzip's windows and the read buffers of one compression at a time. */
 const ARCHIVE_BYTES = 16 * MiB;
 
-export function memoryLimits({ grpc, pipeline }: IngestOptions): readonly MemoryLimit[] {
+export function memoryLimits(
+  { grpc, pipeline }: IngestOptions,
+  ingestThreads: number,
+): readonly MemoryLimit[] {
   return [
-    // Requests being received or answered; those in the wait line are still open calls, so they are in here too.
+    // All threads share these budgets. Requests being received or answered; those in the wait line are still open calls, so they are in here too.
     { name: 'receive', bytes: grpc.receiveBufferBytes },
     { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES },
     // Lines between the encoder and the disk.
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.
     { name: 'batch_growth', bytes: 2 * pipeline.queueBytes },
+    // Empty buffers kept for the next batches.
+    { name: 'batch_pool', bytes: ingestThreads * pooledBytes(pipeline) },
     { name: 'archive', bytes: ARCHIVE_BYTES },
   ];
 }

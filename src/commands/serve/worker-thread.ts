@@ -1,6 +1,6 @@
 /**
  * A worker thread of the daemon, seen from the main thread: started with its data, ready or failed
- * with a SinkError, closed on request, and watched for a death nobody asked for.
+ * with a SinkError, commanded, closed on request, and watched for a death nobody asked for.
  *
  *   starting ──ready──▶ running ──close()──▶ closing ──closed──▶ ended
  *       └──failed──▶ ended      └──exit or uncaught error──┴──▶ dead (onDeath; close() rejects)
@@ -13,7 +13,13 @@ type WorkerMessage<Ready, Event> =
   | { readonly type: 'ready'; readonly ready: Ready }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'event'; readonly event: Event }
+  | { readonly type: 'dying'; readonly message: string }
   | { readonly type: 'closed' };
+
+/** What every worker is told, beside the commands of its own. */
+type MainMessage<Command> =
+  | { readonly type: 'command'; readonly command: Command }
+  | { readonly type: 'close' };
 
 export interface WorkerThreadOptions<Event> {
   readonly name: string;
@@ -22,11 +28,11 @@ export interface WorkerThreadOptions<Event> {
   readonly data: unknown;
   readonly transfer: readonly Transferable[];
   readonly onEvent: (event: Event) => void;
-  /** The thread ended without being asked to. */
+  /** The thread ended without being asked to, after it was ready. Nothing of it runs any more. */
   readonly onDeath: (message: string) => void;
 }
 
-export class WorkerThread<Ready, Event> {
+export class WorkerThread<Ready, Event, Command = never> {
   readonly ready: Promise<Ready>;
   readonly #worker: Worker;
   readonly #closed: Promise<void>;
@@ -55,6 +61,7 @@ export class WorkerThread<Ready, Event> {
     });
     this.#closed.catch(() => {});
     let started = false;
+    let fault: string | undefined;
     const die = (message: string): void => {
       if (this.#ended) return;
       this.#ended = true;
@@ -76,43 +83,76 @@ export class WorkerThread<Ready, Event> {
         case 'event':
           options.onEvent(message.event);
           break;
+        case 'dying':
+          fault = message.message;
+          break;
         case 'closed':
           this.#ended = true;
           onClosed();
           break;
       }
     });
-    this.#worker.on('error', (error) => die(errorMessage(error)));
-    this.#worker.on('exit', (status) => die(`exited with status ${status}`));
+    // The error comes first and says why; only with the exit is the thread really gone.
+    this.#worker.on('error', (error) => {
+      fault ??= errorMessage(error);
+    });
+    this.#worker.on('exit', (status) => die(fault ?? `exited with status ${status}`));
+  }
+
+  /** Tells the thread something; one that has ended hears nothing. */
+  post(command: Command, transfer: readonly Transferable[] = []): void {
+    const message: MainMessage<Command> = { type: 'command', command };
+    if (!this.#ended) this.#worker.postMessage(message, [...transfer]);
   }
 
   /** Asks the thread to finish; resolves when it has, or had ended before, and rejects when it dies over it. */
   close(): Promise<void> {
-    if (!this.#ended) this.#worker.postMessage({ type: 'close' });
+    const message: MainMessage<Command> = { type: 'close' };
+    if (!this.#ended) this.#worker.postMessage(message);
     return this.#ended ? Promise.resolve() : this.#closed;
   }
 
+  /** Ends it at once; resolves when nothing of it runs any more. */
   async terminate(): Promise<void> {
     this.#ended = true;
     await this.#worker.terminate();
   }
 }
 
+/** What lives in the thread. */
+export interface WorkerLife<Ready, Command> {
+  readonly ready: Ready;
+  command?(command: Command): void;
+  close(): Promise<void>;
+}
+
 /** The other side, inside the thread: starts it, says so, and ends it when asked. A SinkError while starting is reported, anything else kills the thread. */
-export async function runWorker<Ready, Event>(
-  start: (emit: (event: Event) => void) => Promise<{ readonly ready: Ready; close(): Promise<void> }>,
+export async function runWorker<Ready, Event, Command = never>(
+  start: (emit: (event: Event) => void, die: (error: unknown) => void) => Promise<WorkerLife<Ready, Command>>,
 ): Promise<void> {
   const port = parentPort as MessagePort;
   const say = (message: WorkerMessage<Ready, Event>): void => port.postMessage(message);
-  let life: { readonly ready: Ready; close(): Promise<void> };
+  /** Ends the thread by a fault, once handles that were closed in this turn are gone. */
+  let isDying = false;
+  const die = (error: unknown): void => {
+    if (isDying) return;
+    isDying = true;
+    say({ type: 'dying', message: errorMessage(error) });
+    setImmediate(() => setImmediate(() => process.exit(1)));
+  };
+  let life: WorkerLife<Ready, Command>;
   try {
-    life = await start((event) => say({ type: 'event', event }));
+    life = await start((event) => say({ type: 'event', event }), die);
   } catch (error) {
     if (!(error instanceof SinkError)) throw error;
     say({ type: 'failed', code: error.code, message: error.message });
     return;
   }
-  port.on('message', async () => {
+  port.on('message', async (message: MainMessage<Command>) => {
+    if (message.type === 'command') {
+      life.command?.(message.command);
+      return;
+    }
     await life.close();
     say({ type: 'closed' });
     port.close();

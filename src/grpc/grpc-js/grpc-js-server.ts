@@ -20,8 +20,10 @@ import {
 } from '@grpc/grpc-js';
 import type { Timer } from '../../base/clock.ts';
 import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
+import { SharedBudget } from '../../base/shared-budget.ts';
+import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
-import { Listeners } from '../listeners.ts';
+import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
@@ -60,6 +62,7 @@ export class GrpcJsServer implements GrpcServer {
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sideCalls = new Set<SideCall>();
   readonly #servedPaths = new Set<string | undefined>();
+  readonly #places: SharedBudget;
   #listeners: Listeners | undefined;
   #connectionsOpened = 0;
   #connectionsClosed = 0;
@@ -73,9 +76,10 @@ export class GrpcJsServer implements GrpcServer {
     this.#limits = limits;
     this.#deps = deps;
     const calls = new Set<SensorCall>();
+    this.#places = deps.budgets?.connections ?? new SharedBudget(limits.maxConnections);
     this.#shared = {
       ledger: deps.ledger,
-      budget: new ReceiveBudget(limits.receiveBufferBytes),
+      budget: new ReceiveBudget(limits.receiveBufferBytes, deps.budgets?.receive),
       handler: deps.sendSensorValues,
       inflate: boundedInflate(limits.maxRequestBytes),
       maxRequestBytes: limits.maxRequestBytes,
@@ -105,22 +109,24 @@ export class GrpcJsServer implements GrpcServer {
     this.#watch(http2ServerOf(this.#server));
   }
 
-  async listen(address: ListenAddress): Promise<string[]> {
-    this.#listeners = await Listeners.open(address, this.#onConnection);
+  async listen(address: ListenAddress, options?: ListenOptions): Promise<string[]> {
+    this.#listeners = await Listeners.open(address, this.#onConnection, options);
     return this.#listeners.addresses;
   }
 
+  setServing(isServing: boolean): void {
+    this.#health.setServing(isServing);
+  }
+
   beginDrain(): void {
-    this.#health.notServing();
+    this.#health.leave();
   }
 
   async stop(timeoutMs: number): Promise<StopResult> {
     this.beginDrain();
     this.#shared.stopping = true;
     this.#listeners?.close();
-    for (const session of this.#sessions) {
-      if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, NO_LAST_STREAM);
-    }
+    for (const session of this.#sessions) sayGoodbye(session);
     for (const call of this.#sideCalls) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
 
     await this.#gone(timeoutMs, this.#shared.calls, (onGone) => {
@@ -148,6 +154,11 @@ export class GrpcJsServer implements GrpcServer {
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#connections) socket.destroy();
     this.#server.forceShutdown();
+  }
+
+  cut(): void {
+    this.#listeners?.close();
+    for (const socket of this.#connections) socket.destroy();
   }
 
   stats(): GrpcServerStats {
@@ -213,7 +224,7 @@ export class GrpcJsServer implements GrpcServer {
       socket.destroy();
       return;
     }
-    if (this.#connections.size >= this.#limits.maxConnections) {
+    if (!this.#places.take(1)) {
       this.#connectionsRefused++;
       this.#deps.events.onConnectionRefused(
         formatListenAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
@@ -226,16 +237,32 @@ export class GrpcJsServer implements GrpcServer {
     this.#connections.add(socket);
     socket.once('close', () => {
       this.#connectionsClosed++;
+      this.#places.give(1);
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#onConnectionsGone?.();
     });
     this.#injector.injectConnection(socket);
   };
 
+  /** In two steps, as the stop does: grpc-js's own age limit closes at once, and loses calls on their way to us. */
+  #leave(session: ServerHttp2Session): void {
+    sayGoodbye(session);
+    this.#deps.clock.setTimer(GOODBYE_MS, () => {
+      if (!session.destroyed) session.close();
+    });
+  }
+
   #watch(http2Server: Http2Server): void {
     http2Server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
-      session.once('close', () => this.#sessions.delete(session));
+      const age = limitAge(this.#limits, this.#deps.clock, {
+        leave: () => this.#leave(session),
+        end: () => session.destroy(),
+      });
+      session.once('close', () => {
+        age.cancel();
+        this.#sessions.delete(session);
+      });
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     });
     // Before grpc-js sees the stream.
@@ -244,6 +271,11 @@ export class GrpcJsServer implements GrpcServer {
       if (!this.#servedPaths.has(headers[':path'])) this.#unknownMethodCalls++;
     });
   }
+}
+
+/** Ends no call, neither those open nor those on their way. */
+function sayGoodbye(session: ServerHttp2Session): void {
+  if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, NO_LAST_STREAM);
 }
 
 /** Messages stay bytes in both directions. */

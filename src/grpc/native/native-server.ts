@@ -10,9 +10,11 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../../base/clock.ts';
 import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
+import { SharedBudget } from '../../base/shared-budget.ts';
+import { limitAge } from '../connection-age.ts';
 import { boundedInflate } from '../grpc-js/inflate.ts';
 import { Health } from '../health.ts';
-import { Listeners } from '../listeners.ts';
+import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
@@ -50,6 +52,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #routes = new Map<string, Route>();
   readonly #connections = new Set<Http2Connection>();
   readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
+  readonly #places: SharedBudget;
   #due: Http2Connection[] = [];
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
@@ -66,7 +69,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#deps = deps;
     this.clock = deps.clock;
     this.maxStreams = limits.maxStreamsPerConnection;
-    const budget = new ReceiveBudget(limits.receiveBufferBytes);
+    const budget = new ReceiveBudget(limits.receiveBufferBytes, deps.budgets?.receive);
+    this.#places = deps.budgets?.connections ?? new SharedBudget(limits.maxConnections);
     this.#sensor = {
       ledger: deps.ledger,
       clock: deps.clock,
@@ -102,14 +106,18 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     }
   };
 
-  async listen(address: ListenAddress): Promise<string[]> {
-    this.#listeners = await Listeners.open(address, this.onConnection);
+  async listen(address: ListenAddress, options?: ListenOptions): Promise<string[]> {
+    this.#listeners = await Listeners.open(address, this.onConnection, options);
     this.#armSweep(this.clock.monotonicMs());
     return this.#listeners.addresses;
   }
 
+  setServing(isServing: boolean): void {
+    this.#health.setServing(isServing);
+  }
+
   beginDrain(): void {
-    this.#health.notServing();
+    this.#health.leave();
   }
 
   async stop(timeoutMs: number): Promise<StopResult> {
@@ -146,6 +154,11 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       connection.flush();
       connection.destroy();
     }
+  }
+
+  cut(): void {
+    this.#listeners?.close();
+    for (const connection of [...this.#connections]) connection.destroy();
   }
 
   stats(): GrpcServerStats {
@@ -192,7 +205,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       socket.destroy();
       return;
     }
-    if (this.#connections.size >= this.#limits.maxConnections) {
+    if (!this.#places.take(1)) {
       this.#connectionsRefused++;
       this.#deps.events.onConnectionRefused(
         formatListenAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
@@ -204,8 +217,14 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#connectionsOpened++;
     const connection = new Http2Connection(socket, this, this.#scratch);
     this.#connections.add(connection);
+    const age = limitAge(this.#limits, this.clock, {
+      leave: () => connection.goAway(),
+      end: () => connection.close(),
+    });
     socket.once('close', () => {
+      age.cancel();
       this.#connectionsClosed++;
+      this.#places.give(1);
       this.#connections.delete(connection);
       if (this.#connections.size === 0) this.#onConnectionsGone?.();
     });

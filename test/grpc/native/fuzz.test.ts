@@ -36,7 +36,14 @@ function serverOnPaper() {
   const ledger = new Ledger();
   const requests: string[] = [];
   const server = new NativeServer(
-    { maxRequestBytes: 1000, maxConnections: 4, maxStreamsPerConnection: 5, receiveBufferBytes: 1 << 20 },
+    {
+      maxRequestBytes: 1000,
+      maxConnections: 4,
+      maxStreamsPerConnection: 5,
+      receiveBufferBytes: 1 << 20,
+      maxConnectionAgeMs: 0,
+      maxConnectionAgeGraceMs: 1000,
+    },
     {
       ledger,
       clock: systemClock,
