@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FAILURE_REASONS, LOSS_REASONS, REFUSAL_REASONS } from '../../src/base/outcome.ts';
-import { Ledger } from '../../src/observe/ledger.ts';
+import { LEDGER_CELLS, Ledger, sumLedgers } from '../../src/observe/ledger.ts';
 
 const count = fc.integer({ min: 0, max: 1_000_000 });
 
@@ -99,4 +99,72 @@ test('a snapshot does not change afterwards', () => {
   ledger.requestRefused('queue_full');
   ledger.readingsLost('disk', 5);
   assert.deepEqual(before, copy);
+});
+
+test('the sum of several books is one book', () => {
+  const [a, b] = [new Ledger(), new Ledger(new Float64Array(new SharedArrayBuffer(8 * LEDGER_CELLS)))];
+  for (const ledger of [a, b]) {
+    ledger.requestReceived();
+    ledger.requestReceived();
+    ledger.readingsDecoded(10);
+    ledger.readingsWritten(4);
+  }
+  a.requestOk();
+  b.requestRefused('rate_limited');
+  b.readingsLost('disk', 1);
+  const { requests, readings } = sumLedgers([a, b]);
+  assert.deepEqual(
+    [requests.received, requests.ok, requests.refused.rate_limited, requests.inFlight, requests.difference],
+    [4, 1, 1, 2, 0],
+  );
+  assert.deepEqual(
+    [readings.decoded, readings.written, readings.lost.disk, readings.inFlight, readings.difference],
+    [20, 8, 1, 11, 0],
+  );
+});
+
+test('the books of a dead thread: written is what the writer wrote, the rest is lost, in flight is nothing', () => {
+  const cells = new Float64Array(LEDGER_CELLS);
+  const ledger = new Ledger(cells);
+  for (let i = 0; i < 5; i++) ledger.requestReceived();
+  ledger.readingsDecoded(100);
+  ledger.requestOk();
+  ledger.readingsWritten(20);
+  // The thread knew of 20; the writer has written 50 and failed 10, and 40 never reached it.
+  const heir = new Ledger(cells);
+  heir.closeAfterDeath({ written: 50, failed: 10 });
+  const { requests, readings } = heir.snapshot();
+  assert.deepEqual(
+    [requests.ok, requests.failed.thread_death, requests.inFlight, requests.difference],
+    [1, 4, 0, 0],
+  );
+  assert.deepEqual(
+    [
+      readings.written,
+      readings.lost.disk,
+      readings.lost.thread_death,
+      readings.inFlight,
+      readings.difference,
+    ],
+    [50, 10, 40, 0, 0],
+  );
+});
+
+test('an entry that was made twice shows in a dead thread as well', () => {
+  const ledger = new Ledger();
+  ledger.readingsDecoded(10);
+  ledger.readingsWritten(10);
+  ledger.readingsWritten(10);
+  ledger.closeAfterDeath({ written: 10, failed: 0 });
+  assert.equal(ledger.snapshot().readings.written, 10);
+  assert.equal(ledger.readingsInFlight, 0);
+});
+
+test('detached books leave the cells as they are', () => {
+  const cells = new Float64Array(LEDGER_CELLS);
+  const [ledger, reader] = [new Ledger(cells), new Ledger(cells)];
+  ledger.requestReceived();
+  ledger.detach();
+  ledger.requestOk();
+  assert.equal(reader.requestsInFlight, 1);
 });

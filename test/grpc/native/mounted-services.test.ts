@@ -124,7 +124,14 @@ async function startReference() {
 
 async function startNative() {
   const server = new NativeServer(
-    { maxRequestBytes: 1000, maxConnections: 4, maxStreamsPerConnection: 50, receiveBufferBytes: 1 << 20 },
+    {
+      maxRequestBytes: 1000,
+      maxConnections: 4,
+      maxStreamsPerConnection: 50,
+      receiveBufferBytes: 1 << 20,
+      maxConnectionAgeMs: 0,
+      maxConnectionAgeGraceMs: 1000,
+    },
     {
       ledger: new Ledger(),
       clock: systemClock,

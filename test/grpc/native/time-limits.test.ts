@@ -28,7 +28,14 @@ beforeEach(async () => {
   ledger = new Ledger();
   handled = [];
   server = new NativeServer(
-    { maxRequestBytes: 1000, maxConnections: 4, maxStreamsPerConnection: 5, receiveBufferBytes: 1 << 20 },
+    {
+      maxRequestBytes: 1000,
+      maxConnections: 4,
+      maxStreamsPerConnection: 5,
+      receiveBufferBytes: 1 << 20,
+      maxConnectionAgeMs: 0,
+      maxConnectionAgeGraceMs: 1000,
+    },
     {
       ledger,
       clock,
