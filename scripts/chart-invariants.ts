@@ -2,11 +2,11 @@
  * What must hold of every rendering of the chart, whatever the values. Each check is one sentence; a violated one
  * is returned, not thrown, so that one run shows them all.
  */
-import { formatByteSize, MiB } from '../src/base/byte-size.ts';
+import { formatByteSize } from '../src/base/byte-size.ts';
 import { parseDurationMs } from '../src/base/duration.ts';
 import { isLoopback, parseListenAddress } from '../src/base/listen-address.ts';
 import { checkDaemonConfig, type DaemonConfig, daemonGroups } from '../src/commands/option-groups.ts';
-import { memoryLimits } from '../src/commands/serve/memory-limits.ts';
+import { memoryLimits, runtimeBytes } from '../src/commands/serve/memory-limits.ts';
 import { resolve } from '../src/config/resolve.ts';
 import { ingestThreadCount } from '../src/ingest/config.ts';
 import { duplicateKeys, type Manifest } from './chart-render.ts';
@@ -238,9 +238,6 @@ function volumes(set: Manifest): Check {
   };
 }
 
-/** Node itself and its threads; what their buffers hold is computed. */
-const RUNTIME_BYTES = 256 * MiB;
-
 function resources(rendering: Rendering, set: Manifest): Check {
   return (that) => {
     const { requests = {}, limits = {} } = container(set).resources;
@@ -258,7 +255,10 @@ function resources(rendering: Rendering, set: Manifest): Check {
     that((quantityNumber(requests.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
     // As many threads as `auto` ever makes: the node's cores are not known here.
     const threads = ingestThreadCount(daemon.ingest.ingestThreads, Number.POSITIVE_INFINITY);
-    const heldBytes = memoryLimits(daemon, threads).reduce((sum, { bytes }) => sum + bytes, RUNTIME_BYTES);
+    const heldBytes = memoryLimits(daemon, threads).reduce(
+      (sum, { bytes }) => sum + bytes,
+      runtimeBytes(threads),
+    );
     that(
       limitBytes >= heldBytes,
       `the memory limit holds all buffers and Node: ${formatByteSize(heldBytes)}`,

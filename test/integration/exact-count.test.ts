@@ -1,4 +1,4 @@
-/** Every reading once, as sent, across rotations and compression. `READINGS=1000000` for the long form. */
+/** Every reading once, as sent, over three ingest threads, across rotations and compression. `READINGS=1000000` for the long form. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ test(`${READINGS} readings from 50 connections: exactly so many lines, each as s
   const home = await daemonHome(t);
   const scratch = await mkdtemp(join(tmpdir(), 'telemetry-sink-exact-'));
   t.after(() => rm(scratch, { recursive: true, force: true }));
-  const daemon = home.start({ ROTATE_BYTES: '1MiB', COMPRESS: 'gzip' });
+  const daemon = home.start({ ROTATE_BYTES: '1MiB', COMPRESS: 'gzip', INGEST_THREADS: '3' });
   const { grpc } = await daemon.ready();
   const log = join(scratch, 'acknowledged.jsonl');
   const sent = await runCommand([

@@ -34,7 +34,9 @@ export async function endUnderLoad(
   t.after(() => rm(scratch, { recursive: true, force: true }));
   const home = await daemonHome(t);
   for (let round = 0; round < options.rounds; round++) {
-    const daemon = home.start(options.environment);
+    // Alternately one ingest thread and three.
+    const environment = { ...options.environment, INGEST_THREADS: round % 2 === 0 ? '1' : '3' };
+    const daemon = home.start(environment);
     const { grpc } = await daemon.ready();
     const log = join(scratch, `acknowledged-${round}.jsonl`);
     const load = startCommand([
@@ -60,7 +62,7 @@ export async function endUnderLoad(
     options.afterRound({ daemon, exit });
 
     // As after any crash: the next start recovers, a clean stop closes what it recovered.
-    const next = home.start(options.environment);
+    const next = home.start(environment);
     await next.ready();
     assert.equal((await next.stop()).status, 0);
     const verified = await runCommand(['verify', home.folder]);

@@ -57,6 +57,25 @@ test('a fault that keeps it from starting is one clear line and exit 2', async (
     assert.equal((await daemon.exited).status, 2);
     assert.match(daemon.stderr, new RegExp(`^telemetry-sink: .*${port}.*\\n$`));
   });
+  await t.test('port taken, with several ingest threads', async () => {
+    const daemon = home.start({ GRPC_SERVER_SOCKET: `127.0.0.1:${port}`, INGEST_THREADS: '3' });
+    assert.equal((await daemon.exited).status, 2);
+    assert.match(daemon.stderr, new RegExp(`^telemetry-sink: .*${port}.*\\n$`));
+  });
+  await t.test('port shared by the threads of another daemon: nobody joins them', async () => {
+    const first = home.start({ INGEST_THREADS: '2' });
+    const { grpc } = await first.ready();
+    for (const threads of ['1', '2']) {
+      const second = home.start({
+        GRPC_SERVER_SOCKET: grpc,
+        INGEST_THREADS: threads,
+        FILE_PATH: join(home.folder, '..', 'other-data'),
+      });
+      assert.equal((await second.exited).status, 2);
+      assert.match(second.stderr, new RegExp(`^telemetry-sink: .*${grpc.split(':').at(-1)}.*\\n$`));
+    }
+    assert.equal((await first.stop()).status, 0);
+  });
   await t.test('admin port taken', async () => {
     const daemon = home.start({ ADMIN_SOCKET: `127.0.0.1:${port}` });
     assert.equal((await daemon.exited).status, 2);

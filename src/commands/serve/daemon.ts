@@ -71,8 +71,13 @@ export class Daemon {
   readonly stopped: Promise<number>;
 
   constructor(config: DaemonConfig, log: DaemonLog, clock: Clock) {
+    this.#ingestThreads = ingestThreadCount(config.ingest.ingestThreads, availableParallelism());
     this.#openFiles = openFilesLimit();
-    const maxConnections = connectionsWithin(config.grpc.maxConnections, this.#openFiles);
+    const maxConnections = connectionsWithin(
+      config.grpc.maxConnections,
+      this.#openFiles,
+      this.#ingestThreads,
+    );
     this.#lacksDescriptors = maxConnections < config.grpc.maxConnections;
     this.#config = { ...config, grpc: { ...config.grpc, maxConnections } };
     this.#clock = clock;
@@ -80,7 +85,6 @@ export class Daemon {
     this.#startedAtMs = clock.nowMs();
     this.#faultLog = new FaultLog(log.logger, clock);
     this.#threads = new ThreadWatch(clock);
-    this.#ingestThreads = ingestThreadCount(config.ingest.ingestThreads, availableParallelism());
     this.#source = this.#statusSource();
     this.#metrics = new Metrics({
       ...this.#source,

@@ -5,7 +5,14 @@
 import { readFileSync } from 'node:fs';
 
 /** Admin connections (64 on each loopback), and what the daemon itself has open: 40 idle, 30 more while it archives. */
-export const RESERVED_DESCRIPTORS = 2 * 64 + 72;
+const RESERVED_DESCRIPTORS = 2 * 64 + 72;
+/** Two listeners, an event loop: 8 measured. */
+const DESCRIPTORS_PER_INGEST_THREAD = 10;
+
+/** What connections must leave free. */
+export function reservedDescriptors(ingestThreads: number): number {
+  return RESERVED_DESCRIPTORS + DESCRIPTORS_PER_INGEST_THREAD * ingestThreads;
+}
 
 /** How many files this process may open; undefined where the system does not say. Node.js has raised it to the hard limit. */
 export function openFilesLimit(): number | undefined {
@@ -22,7 +29,11 @@ export function parseOpenFilesLimit(limits: string): number | undefined {
 }
 
 /** MAX_CONNECTIONS, or as many as the descriptors leave room for. */
-export function connectionsWithin(maxConnections: number, openFiles: number | undefined): number {
+export function connectionsWithin(
+  maxConnections: number,
+  openFiles: number | undefined,
+  ingestThreads: number,
+): number {
   if (openFiles === undefined) return maxConnections;
-  return Math.max(1, Math.min(maxConnections, openFiles - RESERVED_DESCRIPTORS));
+  return Math.max(1, Math.min(maxConnections, openFiles - reservedDescriptors(ingestThreads)));
 }

@@ -1,7 +1,7 @@
 /**
  * What the bounded buffers of the daemon can hold at most, added up: the figure logged at start, to be
- * held against the container's memory limit (the runtime itself needs some 80 MiB beside it, and some
- * 15 MiB more for each ingest thread after the first).
+ * held against the container's memory limit (what the runtime itself needs beside it, `runtimeBytes`, is
+ * measured, not bounded).
  */
 import { MiB } from '../../base/byte-size.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
@@ -11,6 +11,11 @@ import type { IngestOptions } from './ingest-messages.ts';
 
 /** zstd's or gzip's windows and the read buffers of one compression at a time. */
 const ARCHIVE_BYTES = 16 * MiB;
+
+/** Idle, built, after a start: 145 MiB with one ingest thread and 34 more with each further one. */
+export function runtimeBytes(ingestThreads: number): number {
+  return (120 + 40 * ingestThreads) * MiB;
+}
 
 export function memoryLimits(
   { grpc, pipeline }: IngestOptions,

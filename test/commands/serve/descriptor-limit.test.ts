@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import {
   connectionsWithin,
   parseOpenFilesLimit,
-  RESERVED_DESCRIPTORS,
+  reservedDescriptors,
 } from '../../../src/commands/serve/descriptor-limit.ts';
 
 test('reads the limit from what Linux shows', () => {
@@ -17,9 +17,10 @@ test('reads the limit from what Linux shows', () => {
 });
 
 test('connections leave the descriptors that the daemon itself needs', () => {
-  assert.equal(connectionsWithin(4096, 1_048_576), 4096);
-  assert.equal(connectionsWithin(4096, 1024), 1024 - RESERVED_DESCRIPTORS);
-  assert.equal(connectionsWithin(10, 1024), 10);
-  assert.equal(connectionsWithin(4096, 64), 1);
-  assert.equal(connectionsWithin(4096, undefined), 4096);
+  assert.equal(connectionsWithin(4096, 1_048_576, 1), 4096);
+  assert.equal(connectionsWithin(4096, 1024, 1), 1024 - reservedDescriptors(1));
+  assert.ok(connectionsWithin(4096, 1024, 8) < connectionsWithin(4096, 1024, 1), 'each thread has its own');
+  assert.equal(connectionsWithin(10, 1024, 1), 10);
+  assert.equal(connectionsWithin(4096, 64, 1), 1);
+  assert.equal(connectionsWithin(4096, undefined, 1), 4096);
 });
