@@ -38,6 +38,12 @@ async function untilReady(admin: string, status: number): Promise<string> {
   }
 }
 
+/** Until a probe over gRPC sees what /readyz says. */
+async function untilHealth(grpc: string, status: number): Promise<void> {
+  const probe = () => runCommand(['health', '--grpc-server-socket', grpc]);
+  while ((await probe()).status !== status);
+}
+
 test('the folder is removed: refused with a hint, not ready with a reason, and back when the folder is', {
   timeout: 60_000,
 }, async (t) => {
@@ -54,9 +60,11 @@ test('the folder is removed: refused with a hint, not ready with a reason, and b
   assert.ok(Number(refused.pushback) > 0, 'says when to come back');
   assert.ok((refused.retryAfterMs ?? 0) > 0);
   assert.match(await untilReady(admin, 503), /removed|missing|gone/);
+  await untilHealth(grpc, 1);
 
   await mkdir(home.folder);
   await untilReady(admin, 200);
+  await untilHealth(grpc, 0);
   assert.equal((await client.send(request(11, 10))).code, 0);
   assert.equal((await daemon.stop()).status, 0);
   const journal = await countJournal(home.folder, 100);

@@ -2,7 +2,9 @@
  * All ingest threads as the main thread sees them: started on one port, their books summed, their beats
  * watched, and stopped together.
  *
- *   serving ──a thread is stuck or dead──▶ not serving: the others' health says NOT_SERVING ──back──▶ serving
+ *   serving ──a thread is stuck or dead, or the journal takes no lines──▶ not serving: health says NOT_SERVING
+ *      ▲                                                                      │
+ *      └──────────────────────────────all is well again───────────────────────┘
  *
  * Health follows all threads, because a client cannot choose its thread: the kernel hands a connection to
  * any that listens, also to one that is stuck.
@@ -146,6 +148,8 @@ export class IngestThreads {
 
   journalHealth(health: JournalHealth): void {
     for (const thread of this.#threads) thread.post({ kind: 'journalHealth', health });
+    // Not during the first start: health says SERVING when all are there.
+    if (this.#watch !== undefined) this.#look();
   }
 
   onChannelDrained(id: number, channel: DrainedChannel): void {
@@ -230,10 +234,11 @@ export class IngestThreads {
     this.#watch?.cancel();
     this.#watch = this.#deps.clock.setTimer(WATCH_INTERVAL_MS, () => this.#look());
     const fault = this.fault();
-    const isServing = fault === undefined;
+    // A probe over gRPC is to see what /readyz says; the journal's own fault is logged where it is learnt.
+    const isServing = fault === undefined && this.#deps.journalHealth().ok;
     if (isServing !== this.#isServing) {
       this.#isServing = isServing;
-      if (!isServing) this.#deps.faultLog.report('ingest threads', 'error', `not serving: ${fault}`);
+      if (fault !== undefined) this.#deps.faultLog.report('ingest threads', 'error', `not serving: ${fault}`);
     }
     // Each time: a thread may have been started anew.
     for (const thread of this.#threads) thread.post({ kind: 'serving', isServing });
