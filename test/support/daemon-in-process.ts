@@ -36,10 +36,11 @@ export class InProcessDaemon {
   readonly log: LogRecord[] = [];
   readonly stopped: Promise<number>;
   readonly #daemon: Daemon;
-  readonly #workers = new Map<string, Worker>();
+  readonly #workers = new Map<number, Worker>();
   readonly #session = new Session();
   /** Inspector sessions by thread name; the latest of that name. */
   readonly #sessions = new Map<string, string>();
+  readonly #threadIds = new Map<string, number>();
   #attached: (() => void)[] = [];
   grpc = '';
   admin = '';
@@ -75,7 +76,7 @@ export class InProcessDaemon {
   ): Promise<InProcessDaemon> {
     const home = await mkdtemp(join(tmpdir(), 'telemetry-sink-'));
     const daemon = new InProcessDaemon(join(home, 'data'), environment);
-    const onWorker = (worker: Worker): void => void daemon.#workers.set(worker.threadName ?? '', worker);
+    const onWorker = (worker: Worker): void => void daemon.#workers.set(worker.threadId, worker);
     process.on('worker', onWorker);
     await daemon.#inspect();
     t.after(async () => {
@@ -111,7 +112,7 @@ export class InProcessDaemon {
 
   /** Ends a thread in the midst of whatever it does. Not one with node:http2 in it, which aborts the process. */
   async kill(thread: string): Promise<void> {
-    await this.#workers.get(thread)!.terminate();
+    await this.#workers.get(this.#threadIds.get(thread)!)!.terminate();
   }
 
   /** Runs `expression` in a thread, which may be a long time. */
@@ -163,6 +164,7 @@ export class InProcessDaemon {
     this.#session.on('NodeWorker.attachedToWorker', ({ params }) => {
       const name = params.workerInfo.title.replace(/^\[worker \d+\] /, '');
       this.#sessions.set(name, params.sessionId);
+      this.#threadIds.set(name, Number(params.workerInfo.workerId));
       for (const wake of this.#attached.splice(0)) wake();
     });
     await this.#session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
