@@ -162,9 +162,11 @@ export class InProcessDaemon {
   async #inspect(): Promise<void> {
     this.#session.connect();
     this.#session.on('NodeWorker.attachedToWorker', ({ params }) => {
-      const name = params.workerInfo.title.replace(/^\[worker \d+\] /, '');
-      this.#sessions.set(name, params.sessionId);
-      this.#threadIds.set(name, Number(params.workerInfo.workerId));
+      const [, threadId, name] = /^\[worker (\d+)\] (.*)$/.exec(
+        params.workerInfo.title,
+      ) as unknown as string[];
+      this.#sessions.set(name!, params.sessionId);
+      this.#threadIds.set(name!, Number(threadId));
       for (const wake of this.#attached.splice(0)) wake();
     });
     await this.#session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
