@@ -23,6 +23,7 @@ import { formatListenAddress, type ListenAddress } from '../../base/listen-addre
 import { SharedBudget } from '../../base/shared-budget.ts';
 import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
+import { boundedInflate } from '../inflate.ts';
 import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
@@ -30,7 +31,6 @@ import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResul
 import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS } from '../status.ts';
 import { dropFarDeadline } from './far-deadline.ts';
-import { boundedInflate } from './inflate.ts';
 import { baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SideCall } from './side-call.ts';

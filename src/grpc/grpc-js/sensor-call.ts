@@ -19,10 +19,10 @@ import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { formatByteSize } from '../../base/byte-size.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
+import { FRAME_HEADER_BYTES } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { DETAILS_HEADER, GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
-import { FRAME_HEADER_BYTES } from './inflate.ts';
 import type { BaseCall } from './internals.ts';
 
 /** Suggested wait when the receive budget is used up: about what a burst of large requests needs to arrive. */

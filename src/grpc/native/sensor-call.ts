@@ -16,7 +16,7 @@ import { formatByteSize } from '../../base/byte-size.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
-import type { StatusThrown } from '../grpc-js/inflate.ts';
+import type { StatusThrown } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';

@@ -10,7 +10,7 @@
  * The packages assume friendly clients: what they may ask and leave unread is bounded here.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { StatusThrown } from '../grpc-js/inflate.ts';
+import type { StatusThrown } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import { GRPC_STATUS, type StatusTrailers } from '../status.ts';
 import { type CallCore, type Handler, type Method, type StartedCall, startCall } from './call-objects.ts';

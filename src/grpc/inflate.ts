@@ -6,7 +6,7 @@
  * an ordinary small request does not pay for a stream object and a thread switch.
  */
 import { gunzipSync, inflateSync } from 'node:zlib';
-import { GRPC_STATUS } from '../status.ts';
+import { GRPC_STATUS } from './status.ts';
 
 /** gRPC frames a message as one flag byte and a length of four. */
 export const FRAME_HEADER_BYTES = 5;
