@@ -7,6 +7,7 @@ import { journalOptions } from '../journal/config.ts';
 import type { LinkedCopy } from '../journal/linked-copy.ts';
 import type { CommandConfig, CommandIo } from './command.ts';
 import { command } from './command.ts';
+import { untilStopped } from './stop-signal.ts';
 
 const copyOutOptions = optionGroup({
   title: 'Copy out',
@@ -55,16 +56,7 @@ export const copyOutCommand = command({
     2: 'a folder is missing or not usable',
   },
   groups,
-  async run(config, io) {
-    const stop = new AbortController();
-    const onSignal = (): void => stop.abort();
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-    try {
-      return await copyOut(config, io, stop.signal);
-    } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    }
-  },
+  run: (config, io) => untilStopped((stop) => copyOut(config, io, stop)),
 });
 
 export async function copyOut(

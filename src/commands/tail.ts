@@ -3,6 +3,7 @@ import { optionGroup } from '../base/option.ts';
 import { journalOptions } from '../journal/config.ts';
 import type { CommandConfig, CommandIo } from './command.ts';
 import { command } from './command.ts';
+import { untilStopped } from './stop-signal.ts';
 
 const tailOptions = optionGroup({
   title: 'Tail',
@@ -59,16 +60,7 @@ export const tailCommand = command({
     { line: 'telemetry-sink tail data -n 1000 | jq .sensor_value', help: 'JSON lines for a program' },
   ],
   groups,
-  async run(config, io) {
-    const stop = new AbortController();
-    const onSignal = (): void => stop.abort();
-    process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-    try {
-      return await tail(config, io, stop.signal);
-    } finally {
-      process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    }
-  },
+  run: (config, io) => untilStopped((stop) => tail(config, io, stop)),
 });
 
 /** Exit status 0 when the signal or the end of the output's reader ends it. */
