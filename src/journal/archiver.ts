@@ -1,5 +1,5 @@
 /**
- * Keeps the closed segments: hashes them into the manifest, compresses them, removes them when their time
+ * Keeps the closed segments: records them in the manifest, with the hash that the writer made or one of its own, compresses them, removes them when their time
  * has come, and watches the free space. It lives in a worker thread but knows nothing of threads. One
  * archiver per folder, opened by whoever holds the folder lock.
  *
@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { errorMessage, systemErrorCode } from '../base/errors.ts';
 import { describeCompressed, finishInterrupted } from './archive-recovery.ts';
-import { DamageError, draftCompressed, hashFile } from './compress.ts';
+import { DamageError, draftCompressed, hashOf } from './compress.ts';
 import type { JournalConfig } from './config.ts';
 import type { FileSystem } from './file-system.ts';
 import { Lane } from './lane.ts';
@@ -243,7 +243,7 @@ export class SegmentArchiver {
 
   async #archive(segment: ClosedSegment): Promise<ManifestRecord> {
     const path = join(this.#folder, segment.file);
-    const hash = await hashFile(this.#fileSystem, path, this.#abandonHashes.signal);
+    const hash = await hashOf(segment, this.#fileSystem, path, this.#abandonHashes.signal);
     const { number, ...known } = segment;
     const record: ManifestRecord = {
       ...known,

@@ -11,7 +11,7 @@ import { createGzip, createZstdCompress, constants as zlib } from 'node:zlib';
 import { MiB } from '../base/byte-size.ts';
 import type { FileSystem } from './file-system.ts';
 import { readFully, writeFully } from './file-system.ts';
-import type { ManifestRecord } from './manifest.ts';
+import type { ClosedSegment, ManifestRecord } from './manifest.ts';
 import { JOURNAL_FOLDER, parseSegmentFile, segmentFile } from './segment-name.ts';
 
 const CHUNK_BYTES = 1 * MiB;
@@ -23,7 +23,24 @@ export interface FileHash {
   readonly fileBytes: number;
 }
 
-export async function hashFile(fileSystem: FileSystem, path: string, signal: AbortSignal): Promise<FileHash> {
+/**
+ * The hash of a closed segment: the writer's, which hashed what it wrote, where it gave one. Reading all of it again costs
+ * as much as writing it.
+ */
+export async function hashOf(
+  segment: ClosedSegment,
+  fileSystem: FileSystem,
+  path: string,
+  signal: AbortSignal,
+): Promise<FileHash> {
+  const { sha256, fileBytes } = segment;
+  if (sha256 !== undefined && (await fileSystem.stat(path))?.sizeBytes === fileBytes) {
+    return { sha256, fileBytes };
+  }
+  return hashFile(fileSystem, path, signal);
+}
+
+async function hashFile(fileSystem: FileSystem, path: string, signal: AbortSignal): Promise<FileHash> {
   const hash = createHash('sha256');
   let fileBytes = 0;
   for await (const chunk of fileChunks(fileSystem, path, hash, signal)) fileBytes += chunk.length;

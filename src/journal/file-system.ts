@@ -20,8 +20,10 @@ import { makeFolders } from '../base/make-folders.ts';
 /**
  * read: must exist. create: read and write, must not exist. write: read and write, created when missing.
  * modify: read and write, must exist. replace: read and write, created or emptied.
+ * direct: like modify, but around the page cache: memory, place and length of each write in whole blocks. EINVAL
+ * where there is no such thing.
  */
-export type OpenMode = 'read' | 'create' | 'write' | 'modify' | 'replace';
+export type OpenMode = 'read' | 'create' | 'write' | 'modify' | 'replace' | 'direct';
 
 export interface FileStatus {
   readonly sizeBytes: number;
@@ -73,12 +75,15 @@ export interface FileSystem {
 }
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC } = fs.constants;
+/** Linux has it; elsewhere it is undefined. */
+const O_DIRECT = fs.constants.O_DIRECT as number | undefined;
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_RDONLY,
   create: O_RDWR | O_CREAT | O_EXCL,
   write: O_RDWR | O_CREAT,
   modify: O_RDWR,
   replace: O_RDWR | O_CREAT | O_TRUNC,
+  direct: O_RDWR | (O_DIRECT ?? 0),
 };
 
 const openAsync = promisify(fs.open);
@@ -100,7 +105,10 @@ function fileStatus(stats: fs.Stats): FileStatus {
 }
 
 export const realFileSystem: FileSystem = {
-  openSync: (path, mode) => fs.openSync(path, OPEN_FLAGS[mode]),
+  openSync: (path, mode) => {
+    if (mode === 'direct' && O_DIRECT === undefined) throw noDirectWrites();
+    return fs.openSync(path, OPEN_FLAGS[mode]);
+  },
   closeSync: (fd) => fs.closeSync(fd),
   writevSync: (fd, parts, position) => fs.writevSync(fd, parts as Uint8Array[], position),
   truncateSync: (fd, sizeBytes) => fs.ftruncateSync(fd, sizeBytes),
@@ -204,6 +212,10 @@ export async function writeFully(
     if (wrote === 0) throw wroteNothing();
     done += wrote;
   }
+}
+
+function noDirectWrites(): NodeJS.ErrnoException {
+  return Object.assign(new Error('EINVAL: this system has no O_DIRECT'), { code: 'EINVAL', syscall: 'open' });
 }
 
 /** A write that neither fails nor moves would loop for ever. */

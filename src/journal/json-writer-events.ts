@@ -9,6 +9,8 @@ export interface JsonWriterOptions {
   readonly rotateBytes: number;
   readonly rotateIntervalMs: number;
   readonly syncIntervalMs: number;
+  /** `off`: never around the page cache. Missing means auto. */
+  readonly directWrites?: 'auto' | 'off';
   /** What an ok means. */
   readonly durability: 'written' | 'synced';
 }

@@ -32,6 +32,7 @@
 import { invariant } from '../base/assert.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
+import { DirectWrites } from './direct-writes.ts';
 import { probeDisk } from './disk-probe.ts';
 import type { FileSystem } from './file-system.ts';
 import { JournalFolder } from './journal-folder.ts';
@@ -97,6 +98,7 @@ export class JsonWriter {
   readonly #events: JsonWriterEvents;
   readonly #folder: JournalFolder;
   readonly #health: HealthKeeper;
+  readonly #direct: DirectWrites | undefined;
 
   #queue: PendingBatch[] = [];
   #flushing = false;
@@ -127,6 +129,7 @@ export class JsonWriter {
     this.#clock = parts.clock;
     this.#events = parts.events;
     this.#folder = folder;
+    this.#direct = options.directWrites === 'off' ? undefined : new DirectWrites(this.#clock);
     this.#health = new HealthKeeper(
       this.#clock,
       () => this.#repair(),
@@ -255,11 +258,12 @@ export class JsonWriter {
   #begin(): WriteFault | undefined {
     for (;;) {
       try {
-        const segment = OpenSegment.begin(this.#fileSystem, this.#folder.paths, {
+        const start = {
           number: this.#nextNumber,
           startedAtMs: this.#clock.nowMs(),
           startedMonotonicMs: this.#clock.monotonicMs(),
-        });
+        };
+        const segment = OpenSegment.begin(this.#fileSystem, this.#folder.paths, start, this.#direct);
         this.#nextNumber++;
         const syncer = new SegmentSyncer(segment, this.#options.durability === 'synced', this.#clock, {
           onSynced: (durationMs, bytes) => this.#events.onSynced(durationMs, bytes),

@@ -36,7 +36,7 @@ export interface ManifestRecord {
   readonly suspect: boolean;
 }
 
-/** What the writer, or recovery, knows of a segment at its close. The archiver adds the hash and makes the record. */
+/** What the writer, or recovery, knows of a segment at its close. The archiver makes the record of it. */
 export interface ClosedSegment {
   readonly number: number;
   /** File name in the journal folder; uncompressed. */
@@ -51,6 +51,8 @@ export interface ClosedSegment {
   readonly firstReceivedAtMs: number | null;
   readonly lastReceivedAtMs: number | null;
   readonly suspect: boolean;
+  /** Of the file; missing where whoever closed it cannot vouch for it, and then the archiver reads it. */
+  readonly sha256?: string;
 }
 
 export interface Manifest {

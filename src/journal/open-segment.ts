@@ -12,14 +12,18 @@
  *    64 KiB of the segment) and is tried again with the next block.
  * 5. Whoever syncs a segment settles that sync before calling `finish`: a descriptor that is closed while
  *    the thread pool works on it may by then be another file.
+ * 6. `#hash` is that of [0, bytes), or undefined once that is not known any more; then the archiver reads the file.
  */
+import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { BLOCK_TARGET_BYTES, encodeBlock } from './blocks.ts';
+import type { DirectWrites } from './direct-writes.ts';
 import type { FileSystem } from './file-system.ts';
 import { wroteNothing } from './file-system.ts';
 import type { ClosedSegment } from './manifest.ts';
 import { blocksFile, formatSegmentBase, segmentFile } from './segment-name.ts';
+import { SegmentOutput } from './segment-output.ts';
 
 export interface AppendBatch {
   /** Whole lines, the last one ended by its newline. Not to be changed until the batch is done. */
@@ -93,7 +97,9 @@ export class OpenSegment implements SegmentStart {
   readonly #sidecarPath: string;
   readonly #fd: number;
   readonly #sidecarFd: number;
+  readonly #output: SegmentOutput;
 
+  #hash: Hash | undefined = createHash('sha256');
   #bytes = 0;
   #lines = 0;
   #firstReceivedAtMs: number | null = null;
@@ -113,6 +119,7 @@ export class OpenSegment implements SegmentStart {
     base: string,
     fd: number,
     sidecarFd: number,
+    direct: DirectWrites | undefined,
   ) {
     this.#fileSystem = fileSystem;
     this.#folders = folders;
@@ -124,10 +131,19 @@ export class OpenSegment implements SegmentStart {
     this.#sidecarPath = join(folders.journalFolder, blocksFile(base));
     this.#fd = fd;
     this.#sidecarFd = sidecarFd;
+    this.#output = new SegmentOutput(fileSystem, this.path, fd, direct);
   }
 
-  /** Creates the sidecar, then the data file; throws the file system's error, and then no data file was made. */
-  static begin(fileSystem: FileSystem, folders: SegmentFolders, start: SegmentStart): OpenSegment {
+  /**
+   * Creates the sidecar, then the data file; throws the file system's error, and then no data file was made.
+   * `direct`: large groups may go around the page cache.
+   */
+  static begin(
+    fileSystem: FileSystem,
+    folders: SegmentFolders,
+    start: SegmentStart,
+    direct?: DirectWrites,
+  ): OpenSegment {
     const base = formatSegmentBase(start.startedAtMs, start.number);
     const sidecarPath = join(folders.journalFolder, blocksFile(base));
     // In this order a failure leaves at most an orphaned sidecar, which the next of its name replaces;
@@ -135,7 +151,7 @@ export class OpenSegment implements SegmentStart {
     const sidecarFd = fileSystem.openSync(sidecarPath, 'replace');
     try {
       const fd = fileSystem.openSync(join(folders.folder, segmentFile(base)), 'create');
-      return new OpenSegment(fileSystem, folders, start, base, fd, sidecarFd);
+      return new OpenSegment(fileSystem, folders, start, base, fd, sidecarFd, direct);
     } catch (error) {
       try {
         fileSystem.closeSync(sidecarFd);
@@ -157,24 +173,16 @@ export class OpenSegment implements SegmentStart {
     return this.#bytes - this.#durable.bytes;
   }
 
-  /** One writev for all; see AppendReport for what became of them. Never throws. */
+  /** All in one go; see AppendReport for what became of them. Never throws. */
   append(batches: readonly AppendBatch[]): AppendReport {
     let totalBytes = 0;
     for (const batch of batches) totalBytes += batch.bytes.length;
-    let written = 0;
-    let error: unknown;
-    try {
-      let parts: Uint8Array[] = batches.map((batch) => batch.bytes);
-      for (;;) {
-        const count = this.#fileSystem.writevSync(this.#fd, parts, this.#bytes + written);
-        if (count <= 0) throw wroteNothing();
-        written += count;
-        if (written >= totalBytes) break;
-        parts = skipBytes(parts, count);
-      }
-    } catch (caught) {
-      error = caught;
-    }
+    const report = this.#output.write(
+      batches.map((batch) => batch.bytes),
+      totalBytes,
+      this.#bytes,
+    );
+    let { written, error } = report;
     let removed = false;
     try {
       removed = this.#fileSystem.statusSync(this.#fd).linkCount === 0;
@@ -233,6 +241,7 @@ export class OpenSegment implements SegmentStart {
   /** Takes back everything after the last successful sync. A file that cannot be cut stays longer than `bytes`. */
   revertToDurable(): void {
     const mark = this.#durable;
+    if (mark.bytes !== this.#bytes) this.#hash = undefined;
     this.#bytes = mark.bytes;
     this.#lines = mark.lines;
     this.#firstReceivedAtMs = mark.firstReceivedAtMs;
@@ -275,6 +284,7 @@ export class OpenSegment implements SegmentStart {
       fileBytes = (await this.#fileSystem.status(this.#fd)).sizeBytes;
     });
     if (fileBytes > this.#bytes && this.#cutBack()) fileBytes = this.#bytes;
+    await attempt('close the segment', () => this.#output.close());
     await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
     await attempt('close the sidecar', () => this.#fileSystem.close(this.#sidecarFd));
     // Removed or moved away: whatever has that name now is not ours to touch.
@@ -300,6 +310,11 @@ export class OpenSegment implements SegmentStart {
       lastReceivedAtMs: this.#lastReceivedAtMs,
       suspect: suspect || !namesDurable,
     };
+    // Of what we meant to write. Where that and the file may differ, the file is read for it.
+    const isAsMeant = !suspect && fileBytes === this.#bytes;
+    if (this.#hash !== undefined && isAsMeant) {
+      return { closed: { ...closed, sha256: this.#hash.digest('hex') }, faults };
+    }
     return { closed, faults };
   }
 
@@ -310,6 +325,7 @@ export class OpenSegment implements SegmentStart {
     this.#lastReceivedAtMs = batch.lastReceivedAtMs;
     this.#blockLines += batch.lines;
     this.#blockCrc32 = crc32(batch.bytes, this.#blockCrc32);
+    this.#hash?.update(batch.bytes);
     if (this.#bytes - this.#blockOffset >= BLOCK_TARGET_BYTES) this.#endBlock();
   }
 
@@ -369,13 +385,4 @@ export class OpenSegment implements SegmentStart {
       sidecarBytes: this.#sidecarBytes + this.#sidecarPending.length,
     };
   }
-}
-
-function skipBytes(parts: readonly Uint8Array[], count: number): Uint8Array[] {
-  let rest = count;
-  let index = 0;
-  while (index < parts.length && rest >= parts[index]!.length) rest -= parts[index++]!.length;
-  const left = parts.slice(index);
-  if (rest > 0) left[0] = left[0]!.subarray(rest);
-  return left;
 }

@@ -93,7 +93,8 @@ export function faultyFileSystem(rule?: FaultRule): FaultyFileSystem {
 function halved(method: FileSystemMethod, args: readonly unknown[]): unknown[] {
   if (!WRITES.has(method)) throw new Error(`only writes can be short, not ${method}`);
   const parts = (method === 'writevSync' ? args[1] : [args[1]]) as Uint8Array[];
-  const bytes = Buffer.concat(parts);
+  // One part stays where it lies: a direct write asks for aligned memory.
+  const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   const half = bytes.subarray(0, Math.max(1, bytes.length >> 1));
   return [args[0], method === 'writevSync' ? [half] : half, args[2]];
 }

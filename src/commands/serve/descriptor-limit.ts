@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 
-/** Admin connections (64 on each loopback), and what the daemon itself has open: 40 idle, 30 more while it archives. */
-const RESERVED_DESCRIPTORS = 2 * 64 + 72;
+/** Admin connections (64 on each loopback), and what the daemon itself has open: 41 idle, 38 more while it archives. */
+const RESERVED_DESCRIPTORS = 2 * 64 + 81;
 /** Two listeners, an event loop: 8 measured. */
 const DESCRIPTORS_PER_INGEST_THREAD = 10;
 

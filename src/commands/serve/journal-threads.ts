@@ -72,9 +72,9 @@ export class JournalThreads {
     deps: JournalThreadsDeps,
   ): Promise<JournalThreads> {
     const segments = new MessageChannel();
-    const { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs } = config;
+    const { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, directWrites } = config;
     const threads = new JournalThreads(filePath, deps, {
-      options: { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, durability },
+      options: { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, directWrites, durability },
       segments: segments.port1,
     });
     try {

@@ -5,6 +5,7 @@
  */
 import { MiB } from '../../base/byte-size.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
+import { DIRECT_BUFFER_BYTES } from '../../journal/direct-writes.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
 import { pooledBytes } from '../../pipeline/buffered-processor.ts';
 import type { IngestOptions } from './ingest-messages.ts';
@@ -31,6 +32,8 @@ export function memoryLimits(
     { name: 'batch_growth', bytes: 2 * pipeline.queueBytes },
     // Empty buffers kept for the next batches.
     { name: 'batch_pool', bytes: ingestThreads * pooledBytes(pipeline) },
+    // What the writer gathers in to write around the page cache.
+    { name: 'direct_writes', bytes: DIRECT_BUFFER_BYTES },
     { name: 'archive', bytes: ARCHIVE_BYTES },
   ];
 }
