@@ -89,7 +89,7 @@ export class Http2Connection implements SessionHost {
     ));
   }
 
-  get streams(): IterableIterator<Http2Stream> {
+  get streams(): readonly Http2Stream[] {
     return this.#session.streams;
   }
 
@@ -176,7 +176,7 @@ export class Http2Connection implements SessionHost {
   close(): void {
     if (this.#isEnding) return;
     if (this.#isLeaving) this.#session.nameLastStream();
-    for (const stream of [...this.streams]) stream.reset(ERROR_CODE.CANCEL);
+    for (const stream of this.streams) stream.reset(ERROR_CODE.CANCEL);
     this.#end('cancelled');
   }
 

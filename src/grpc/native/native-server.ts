@@ -177,7 +177,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
 
   #failCalls(): void {
     for (const connection of [...this.#connections]) {
-      for (const stream of [...connection.streams]) {
+      for (const stream of connection.streams) {
         if (stream.consumer instanceof SensorCall) stream.consumer.failForDrain();
       }
     }

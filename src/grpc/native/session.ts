@@ -30,6 +30,7 @@ import {
 import type { RequestHead } from './request-head.ts';
 import { ResponseHeaders } from './response-headers.ts';
 import { type CloseReason, Http2Stream, type StreamConsumer, type StreamHost } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** What the streams need of their connection. */
 export interface SessionHost {
@@ -60,7 +61,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
 
   readonly #host: SessionHost;
   readonly #receiveWindow = new ReceiveWindow(CONNECTION_WINDOW_BYTES);
-  readonly #streams = new Map<number, Http2Stream>();
+  readonly #streams = new StreamTable<Http2Stream>();
   readonly #closed = new ClosedStreams();
   readonly #floods = new ConnectionFloods();
   /** Streams above are not taken any more; the last id of the final GOAWAY. */
@@ -76,8 +77,8 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   get peer(): string {
     return this.#host.peer;
   }
-  get streams(): IterableIterator<Http2Stream> {
-    return this.#streams.values();
+  get streams(): readonly Http2Stream[] {
+    return this.#streams.all();
   }
   get isLastNamed(): boolean {
     return this.#finalStreamId !== MAX_STREAM_ID;
@@ -94,7 +95,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   /** The connection is gone, or will be at once: nothing more is read, every stream ends. */
   abandon(reason: CloseReason): void {
     this.isDeaf = true;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       stream.isClosed = true;
       stream.consumer?.onClosed(reason);
     }
@@ -104,7 +105,8 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   /** Called once a second. */
   sweep(elapsedMs: number): void {
     this.#floods.refill(elapsedMs);
-    for (const stream of [...this.#streams.values()]) {
+    this.#streams.trim();
+    for (const stream of this.#streams.all()) {
       if (stream.isRemoteClosed) continue;
       if (++stream.quietSweeps * elapsedMs > REQUEST_STALL_TIMEOUT_MS) stream.consumer?.onStalled();
     }
@@ -230,7 +232,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
 
   #open(streamId: number, head: RequestHead, isLast: boolean): void {
     const stream = new Http2Stream(streamId, this, this.#initialSendWindowBytes, head.contentLength);
-    this.#streams.set(streamId, stream);
+    this.#streams.add(stream);
     stream.isRemoteClosed = isLast;
     if (isLast && !stream.countContent(0, true)) {
       this.#streamFault(stream, ERROR_CODE.PROTOCOL_ERROR);
@@ -300,15 +302,14 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     readSettings(bytes, start, end, this);
     this.writer.settingsAck();
     // Behind the acknowledgement, so that the client knows by which rule it left.
-    if (this.#initialSendWindowBytes > before)
-      for (const stream of [...this.#streams.values()]) stream.pump();
+    if (this.#initialSendWindowBytes > before) for (const stream of this.#streams.all()) stream.pump();
   }
 
   /** Section 6.9.2: the windows of all open streams move by the difference, even below zero. */
   onInitialWindowSize(bytes: number): void {
     const difference = bytes - this.#initialSendWindowBytes;
     this.#initialSendWindowBytes = bytes;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       if (!stream.widenSendWindow(difference)) {
         throw new ConnectionFault(ERROR_CODE.FLOW_CONTROL_ERROR, 'a stream window beyond its bound');
       }
