@@ -8,6 +8,8 @@
  * Invariants:
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
+ * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
+ *    makes work goes on after them.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
@@ -31,6 +33,8 @@ export interface ConnectionHost {
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined;
   /** The connection has something to flush at the end of this turn. */
   onDue(connection: Http2Connection): void;
+  /** The connection has used up its share of this turn: `goOn` is to be called once the others had theirs. */
+  onYield(connection: Http2Connection): void;
 }
 
 /** Ours, so that an answer to it is told from others: keepalive and the measure of a GOAWAY. */
@@ -48,7 +52,13 @@ export class Http2Connection implements SessionHost {
   #isReading = false;
   #isLeaving = false;
   #isEnding = false;
+  /** It does not take its answers: nothing more is read until it does. */
   #isPaused = false;
+  /** It has had its share of this turn. */
+  #hasYielded = false;
+  /** Chunks that came back to back since then; the kernel hands on up to 2 MiB of one socket before it looks at another. */
+  #busySinceMs = 0;
+  #busyUntilMs = 0;
   readonly #openedAtMs: number;
   #takenAtMs: number;
   /** 0 while no keepalive is on its way. */
@@ -102,7 +112,9 @@ export class Http2Connection implements SessionHost {
   readonly #onChunk = (chunk: Buffer): void => {
     if (this.#session.isDeaf) return;
     this.#isReading = true;
-    this.heardAtMs = this.#host.clock.monotonicMs();
+    const beganAtMs = this.#host.clock.monotonicMs();
+    this.heardAtMs = beganAtMs;
+    if (beganAtMs - this.#busyUntilMs > limits.TURN_GAP_MS) this.#busySinceMs = beganAtMs;
     try {
       this.#reader.read(chunk);
     } catch (error) {
@@ -112,8 +124,23 @@ export class Http2Connection implements SessionHost {
       this.#isReading = false;
       this.#writer.flush();
     }
+    this.#busyUntilMs = this.#host.clock.monotonicMs();
     if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
+    else if (this.#busyUntilMs - this.#busySinceMs > limits.TURN_SHARE_MS) this.#yield();
   };
+
+  #yield(): void {
+    if (this.#hasYielded || this.#isPaused || this.#session.isDeaf) return;
+    this.#hasYielded = true;
+    this.#socket.pause();
+    this.#host.onYield(this);
+  }
+
+  /** The others had their share. */
+  goOn(): void {
+    this.#hasYielded = false;
+    if (!this.#isPaused) this.#socket.resume();
+  }
 
   /** The first frame of a turn; at the end of a chunk we flush by ourselves. */
   readonly #onDue = (): void => {
@@ -125,7 +152,7 @@ export class Http2Connection implements SessionHost {
     this.#takenAtMs = this.#host.clock.monotonicMs();
     if (this.#isPaused && this.#writer.unsentBytes <= limits.PAUSE_UNSENT_BYTES / 2) {
       this.#isPaused = false;
-      this.#socket.resume();
+      if (!this.#hasYielded) this.#socket.resume();
     }
   };
 

@@ -53,6 +53,16 @@ export const GOAWAY_GRACE_MS = 1000;
 /** For clients that do not read the last answers; the others close within milliseconds. */
 export const GOODBYE_MS = 1000;
 
+// --- turns: what keeps one busy client from holding up all others ---------------------------------------
+
+/**
+ * Work of one connection before the others have their turn. By time, not by bytes: what costs us is decompression and
+ * broken calls, not their size. Ten honest requests of 100 readings, or one of 4 MiB, which is never cut in two.
+ */
+export const TURN_SHARE_MS = 2;
+/** Chunks closer to each other than this came in the same turn. */
+export const TURN_GAP_MS = 0.05;
+
 // --- answers -------------------------------------------------------------------------------------------
 
 /** Unsent answers from which on nothing more is read from the client: it must take what it asked for first. */

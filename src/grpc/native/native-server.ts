@@ -54,6 +54,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
   readonly #places: SharedBudget;
   #due: Http2Connection[] = [];
+  #yielded: Http2Connection[] = [];
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
   #connectionsOpened = 0;
@@ -239,6 +240,16 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     const due = this.#due;
     this.#due = [];
     for (const connection of due) connection.flush();
+  };
+
+  onYield(connection: Http2Connection): void {
+    if (this.#yielded.push(connection) === 1) setImmediate(this.#goOn);
+  }
+
+  readonly #goOn = (): void => {
+    const yielded = this.#yielded;
+    this.#yielded = [];
+    for (const connection of yielded) connection.goOn();
   };
 
   #armSweep(sinceMs: number): void {
