@@ -26,6 +26,7 @@ import { Deadlines } from './deadlines.ts';
 import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
+import { SharedReads } from './shared-reads.ts';
 import { SideCall, type SideCallShared } from './side-call.ts';
 import { statusFields } from './status-fields.ts';
 import type { Http2Stream, StreamConsumer } from './stream.ts';
@@ -53,6 +54,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #connections = new Set<Http2Connection>();
   readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
   readonly #places: SharedBudget;
+  readonly #reads = new SharedReads();
   #due: Http2Connection[] = [];
   #yielded: Http2Connection[] = [];
   #listeners: Listeners | undefined;
@@ -201,20 +203,21 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   // --- connections ------------------------------------------------------------------------------------
 
   /** Takes a connection on, whoever accepted it. */
-  readonly onConnection = (socket: Socket): void => {
+  readonly onConnection = (accepted: Socket): void => {
     if (this.#sensor.stopping) {
-      socket.destroy();
+      accepted.destroy();
       return;
     }
     if (!this.#places.take(1)) {
       this.#connectionsRefused++;
       this.#deps.events.onConnectionRefused(
-        formatListenAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+        formatListenAddress(accepted.remoteAddress ?? 'unknown', accepted.remotePort ?? 0),
       );
       // A reset leaves no TIME_WAIT behind, of which a hammering client would make thousands.
-      socket.resetAndDestroy();
+      accepted.resetAndDestroy();
       return;
     }
+    const socket = this.#reads.adopt(accepted);
     this.#connectionsOpened++;
     const connection = new Http2Connection(socket, this, this.#scratch);
     this.#connections.add(connection);
