@@ -8,10 +8,12 @@
  */
 
 export type RefusalReason =
+  | 'unauthenticated' // no credential where one is needed, or one that is not good
   | 'malformed' // not a valid SensorValuesRequest; the message names item and field
   | 'too_large' // over MAX_REQUEST_BYTES, or its lines alone exceed the queue
   | 'over_burst' // larger than the bucket can ever hold
   | 'rate_limited' // byte rate exceeded for now
+  | 'quota' // the client's own byte rate exceeded for now
   | 'queue_full' // no queue room within the wait allowed
   | 'draining' // the daemon is stopping
   | 'disk'; // the journal is known to be unable to take lines for now
@@ -26,10 +28,12 @@ export type FailureReason =
   | 'internal'; // a fault of ours
 
 export const REFUSAL_REASONS: readonly RefusalReason[] = [
+  'unauthenticated',
   'malformed',
   'too_large',
   'over_burst',
   'rate_limited',
+  'quota',
   'queue_full',
   'draining',
   'disk',

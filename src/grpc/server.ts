@@ -14,11 +14,13 @@
  *    clients spread over threads and pods anew.
  * 3. A handler's `respond` takes effect at most once; after the call has ended it does nothing.
  */
+import type { Client } from '../base/client.ts';
 import type { Clock } from '../base/clock.ts';
 import type { ListenAddress } from '../base/listen-address.ts';
 import type { Outcome } from '../base/outcome.ts';
 import type { ByteAllowance, SharedBudget } from '../base/shared-budget.ts';
 import type { Ledger } from '../observe/ledger.ts';
+import type { Door } from './caller.ts';
 import type { GrpcConfig } from './config.ts';
 import type { ListenOptions } from './listeners.ts';
 
@@ -26,6 +28,8 @@ import type { ListenOptions } from './listeners.ts';
 export interface CallContext {
   /** Wall clock milliseconds; undefined when the client set none. */
   readonly deadlineMs: number | undefined;
+  /** Who sends: the caller let in by the Door (caller.ts). */
+  readonly client: Client;
   /** `127.0.0.1:40312`, for the log. */
   readonly peer: string;
   /** The call ended without the handler: the client left, the deadline passed, or the drain ran out. */
@@ -72,6 +76,8 @@ export interface GrpcServerDeps {
   readonly clock: Clock;
   readonly sendSensorValues: SendSensorValuesHandler;
   readonly events: GrpcServerEvents;
+  /** Left out: everybody is let in. */
+  readonly door?: Door;
   /** Left out: MAX_CONNECTIONS and RECEIVE_BUFFER_BYTES are this server's alone. */
   readonly budgets?: GrpcBudgets;
 }

@@ -22,6 +22,7 @@ export const GRPC_STATUS = {
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
   UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
 } as const;
 
 export const PUSHBACK_HEADER = 'grpc-retry-pushback-ms';
@@ -42,10 +43,12 @@ export interface StatusTrailers {
 }
 
 const CODE_OF_REFUSAL: Readonly<Record<RefusalReason, number>> = {
+  unauthenticated: GRPC_STATUS.UNAUTHENTICATED,
   malformed: GRPC_STATUS.INVALID_ARGUMENT,
   too_large: GRPC_STATUS.RESOURCE_EXHAUSTED,
   over_burst: GRPC_STATUS.RESOURCE_EXHAUSTED,
   rate_limited: GRPC_STATUS.RESOURCE_EXHAUSTED,
+  quota: GRPC_STATUS.RESOURCE_EXHAUSTED,
   queue_full: GRPC_STATUS.UNAVAILABLE,
   draining: GRPC_STATUS.UNAVAILABLE,
   disk: GRPC_STATUS.UNAVAILABLE,

@@ -1,6 +1,7 @@
 /** The HTTP/2 layer without gRPC: answers every request with a body, as tools that test HTTP/2 want it. */
 import { createServer, type Server } from 'node:net';
 import { systemClock } from '../../src/base/clock.ts';
+import { openDoor } from '../../src/grpc/caller.ts';
 import { type ConnectionHost, Http2Connection } from '../../src/grpc/native/connection.ts';
 import { RequestHeadBuilder, TrailerCheck } from '../../src/grpc/native/request-head.ts';
 import type { Http2Stream, StreamConsumer } from '../../src/grpc/native/stream.ts';
@@ -32,6 +33,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
   const scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
   const host: ConnectionHost = {
     clock: systemClock,
+    door: openDoor,
     buffers: new WriteBuffers(),
     maxStreams,
     accept: (stream) => (stream.consumer = new Answer(stream)),

@@ -7,7 +7,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import type { Outcome } from '../../src/base/outcome.ts';
 import { grpcOptions } from '../../src/grpc/config.ts';
 import { createGrpcServer, type Transport } from '../../src/grpc/create-server.ts';
-import type { CallContext, GrpcLimits, GrpcServer, SendSensorValuesHandler } from '../../src/grpc/server.ts';
+import type {
+  CallContext,
+  GrpcLimits,
+  GrpcServer,
+  GrpcServerDeps,
+  SendSensorValuesHandler,
+} from '../../src/grpc/server.ts';
 import { Ledger } from '../../src/observe/ledger.ts';
 
 /** Every test of the front runs on each. */
@@ -30,7 +36,7 @@ export class TestServer {
   readonly #arrived: HandledCall[] = [];
   readonly #awaited: ((handled: HandledCall) => void)[] = [];
 
-  private constructor(transport: Transport, limits: Partial<GrpcLimits>) {
+  private constructor(transport: Transport, limits: Partial<GrpcLimits>, deps: Partial<GrpcServerDeps>) {
     this.server = createGrpcServer(
       transport,
       {
@@ -57,12 +63,17 @@ export class TestServer {
           onConnectionRefused: (peer) => this.refusedPeers.push(peer),
           onHandlerFault: (error) => this.handlerFaults.push(error),
         },
+        ...deps,
       },
     );
   }
 
-  static async start(transport: Transport, limits: Partial<GrpcLimits> = {}): Promise<TestServer> {
-    const started = new TestServer(transport, limits);
+  static async start(
+    transport: Transport,
+    limits: Partial<GrpcLimits> = {},
+    deps: Partial<GrpcServerDeps> = {},
+  ): Promise<TestServer> {
+    const started = new TestServer(transport, limits, deps);
     started.addresses = await started.server.listen({ host: 'localhost', port: 0 });
     return started;
   }

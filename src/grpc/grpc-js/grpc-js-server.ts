@@ -13,6 +13,7 @@ import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2
 import type { Socket } from 'node:net';
 import {
   type ConnectionInjector,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerInterceptingCallInterface,
@@ -21,6 +22,7 @@ import {
 import type { Timer } from '../../base/clock.ts';
 import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
 import { SharedBudget } from '../../base/shared-budget.ts';
+import { Caller, type Door, openDoor } from '../caller.ts';
 import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
 import { boundedInflate } from '../inflate.ts';
@@ -28,10 +30,10 @@ import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
-import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
-import { GRPC_STATUS } from '../status.ts';
+import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import { dropFarDeadline } from './far-deadline.ts';
-import { baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
+import { authorizationOf, type BaseCall, baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SideCall } from './side-call.ts';
 
@@ -60,6 +62,8 @@ export class GrpcJsServer implements GrpcServer {
   readonly #injector: ConnectionInjector;
   readonly #connections = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #callers = new WeakMap<object, Caller>();
+  readonly #door: Door;
   readonly #sideCalls = new Set<SideCall>();
   readonly #servedPaths = new Set<string | undefined>();
   readonly #places: SharedBudget;
@@ -75,6 +79,7 @@ export class GrpcJsServer implements GrpcServer {
   constructor(limits: GrpcLimits, deps: GrpcServerDeps) {
     this.#limits = limits;
     this.#deps = deps;
+    this.#door = deps.door ?? openDoor;
     const calls = new Set<SensorCall>();
     this.#places = deps.budgets?.connections ?? new SharedBudget(limits.maxConnections);
     this.#shared = {
@@ -212,12 +217,33 @@ export class GrpcJsServer implements GrpcServer {
     call: ServerInterceptingCallInterface,
   ): ServerInterceptingCallInterface => {
     const base = baseCallOf(call);
-    if (method.path === SEND_SENSOR_VALUES_PATH) return new SensorCall(base, this.#shared) as never;
+    const caller = this.#callerOf(base);
+    if (method.path === SEND_SENSOR_VALUES_PATH) return new SensorCall(base, caller, this.#shared) as never;
     const sideCall = new SideCall(base, this.#shared.budget, (closed) => this.#sideCalls.delete(closed));
     this.#sideCalls.add(sideCall);
+    const refusal = method.path.startsWith(HEALTH_PATH_PREFIX)
+      ? undefined
+      : caller.mayLook(authorizationOf(base));
     if (this.#shared.stopping) sideCall.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
+    else if (refusal !== undefined) {
+      const { code, message, pushback } = statusTrailers(refusal);
+      const metadata = new Metadata();
+      if (pushback !== undefined) metadata.set(PUSHBACK_HEADER, pushback);
+      sideCall.end(code, message, metadata);
+    }
     return sideCall.intercepted();
   };
+
+  /** One per connection, made when its first call comes. */
+  #callerOf({ stream: { session } }: BaseCall): Caller {
+    if (session === undefined) return new Caller(this.#door, undefined, undefined);
+    let caller = this.#callers.get(session);
+    if (caller === undefined) {
+      caller = new Caller(this.#door, undefined, session.socket?.remoteAddress);
+      this.#callers.set(session, caller);
+    }
+    return caller;
+  }
 
   readonly #onConnection = (socket: Socket): void => {
     if (this.#shared.stopping) {

@@ -3,12 +3,14 @@
  * Every use is checked when the server is made or the call arrives; docs/decisions/0050 says why each is needed.
  */
 import type { Http2Server, ServerHttp2Stream, ServerOptions } from 'node:http2';
-import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import type { Metadata, Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { invariant } from '../../base/assert.ts';
 
 /** The innermost call: the one that grpc-js itself answers on. */
 export interface BaseCall extends ServerInterceptingCallInterface {
   readonly stream: ServerHttp2Stream;
+  /** Of the request. */
+  readonly metadata: Metadata;
   decompressMessage(framedMessage: Buffer, encoding: string): Buffer | Promise<Buffer>;
 }
 
@@ -34,11 +36,16 @@ export function http2ServerOf(server: Server): Http2Server {
   return http2Server!;
 }
 
+/** The `authorization` of a call; of several the first, as everywhere. */
+export function authorizationOf(call: BaseCall): string | undefined {
+  return call.metadata.get('authorization')[0] as string | undefined;
+}
+
 export function baseCallOf(call: ServerInterceptingCallInterface): BaseCall {
   const base = call as BaseCall;
   invariant(
-    base.stream !== undefined && base.decompressMessage !== undefined,
-    'grpc-js calls have no stream or decompressMessage any more',
+    base.stream !== undefined && base.decompressMessage !== undefined && base.metadata !== undefined,
+    'grpc-js calls have no stream, metadata or decompressMessage any more',
   );
   return base;
 }

@@ -17,13 +17,15 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { formatByteSize } from '../../base/byte-size.ts';
+import { Client } from '../../base/client.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
+import type { Caller } from '../caller.ts';
 import { FRAME_HEADER_BYTES } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { DETAILS_HEADER, GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
-import type { BaseCall } from './internals.ts';
+import { authorizationOf, type BaseCall } from './internals.ts';
 
 /** Suggested wait when the receive budget is used up: about what a burst of large requests needs to arrive. */
 const BUDGET_RETRY_AFTER_MS = 250;
@@ -59,6 +61,8 @@ export class SensorCall implements Listener, CallContext {
   onCancelled: (() => void) | undefined = undefined;
 
   readonly #base: BaseCall;
+  readonly #caller: Caller;
+  #client: Client | undefined;
   readonly #shared: SensorCallShared;
   readonly #sendStatus: BaseCall['sendStatus'];
   #message: Buffer | undefined;
@@ -69,8 +73,9 @@ export class SensorCall implements Listener, CallContext {
   #halfClosed = false;
   #ended = false;
 
-  constructor(base: BaseCall, shared: SensorCallShared) {
+  constructor(base: BaseCall, caller: Caller, shared: SensorCallShared) {
     this.#base = base;
+    this.#caller = caller;
     this.#shared = shared;
     this.#sendStatus = base.sendStatus;
     base.decompressMessage = (framedMessage, encoding) => {
@@ -83,6 +88,11 @@ export class SensorCall implements Listener, CallContext {
   get deadlineMs(): number | undefined {
     const deadline = Number(this.#base.getDeadline());
     return deadline === Number.POSITIVE_INFINITY ? undefined : deadline;
+  }
+
+  /** Known from `start` on, which comes before any handler. */
+  get client(): Client {
+    return this.#client!;
   }
 
   get peer(): string {
@@ -102,6 +112,12 @@ export class SensorCall implements Listener, CallContext {
       this.#end(draining());
       return;
     }
+    const client = this.#caller.identify(authorizationOf(this.#base));
+    if (!(client instanceof Client)) {
+      this.#end(client);
+      return;
+    }
+    this.#client = client;
     if (!this.#hold(CALL_COST_BYTES)) return;
     this.#base.stream.on('data', this.#onData);
     this.#base.start(this);

@@ -8,7 +8,7 @@
  * The packages assume friendly clients; two bounds keep the others from filling memory.
  */
 import { constants } from 'node:http2';
-import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import { GRPC_STATUS } from '../status.ts';
@@ -78,7 +78,7 @@ export class SideCall {
   }
 
   /** By status; a client that does not read its answers is not owed one more. */
-  end(code: number, message: string): void {
+  end(code: number, message: string, metadata?: Metadata): void {
     if (this.#ended) return;
     this.#ended = true;
     const { stream } = this.#base;
@@ -88,7 +88,7 @@ export class SideCall {
       return;
     }
     const { headersSent } = stream;
-    this.#base.sendStatus({ code, details: message });
+    this.#base.sendStatus({ code, details: message, ...(metadata && { metadata }) });
     // Tells the client to stop sending. Not after headers: there the status still waits to be written and a
     // reset would drop it; the client ends its side when it has read it, or the connection is cut at the stop.
     if (!headersSent) stream.close(constants.NGHTTP2_NO_ERROR);

@@ -14,6 +14,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
+import { Caller, type Door } from '../caller.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { HeaderScratch } from './incoming-headers.ts';
@@ -26,6 +27,7 @@ import type { WriteBuffers } from './write-buffers.ts';
 
 /** What a connection needs of the server. */
 export interface ConnectionHost {
+  readonly door: Door;
   readonly clock: Clock;
   readonly buffers: WriteBuffers;
   readonly maxStreams: number;
@@ -49,6 +51,7 @@ export class Http2Connection implements SessionHost {
   readonly #session: Http2Session;
   readonly #reader: FrameReader;
   #peer: string | undefined;
+  #caller: Caller | undefined;
   #isReading = false;
   #isLeaving = false;
   #isEnding = false;
@@ -97,6 +100,10 @@ export class Http2Connection implements SessionHost {
       this.#socket.remoteAddress ?? 'unknown',
       this.#socket.remotePort ?? 0,
     ));
+  }
+
+  get caller(): Caller {
+    return (this.#caller ??= new Caller(this.#host.door, undefined, this.#socket.remoteAddress));
   }
 
   get streams(): readonly Http2Stream[] {

@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import type { Timer } from '../../base/clock.ts';
 import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
 import { SharedBudget } from '../../base/shared-budget.ts';
+import { type Door, openDoor } from '../caller.ts';
 import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
 import { boundedInflate } from '../inflate.ts';
@@ -18,8 +19,8 @@ import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
-import { SEND_SENSOR_VALUES_PATH } from '../service.ts';
-import { GRPC_STATUS } from '../status.ts';
+import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { GRPC_STATUS, statusTrailers } from '../status.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
@@ -35,7 +36,7 @@ import { WriteBuffers } from './write-buffers.ts';
 /** What a request head leads to; kept in the head, so that it is found once per header block. */
 type Route =
   | { readonly kind: 'sensor' }
-  | { readonly kind: 'side'; readonly method: Method; readonly handler: Handler }
+  | { readonly kind: 'side'; readonly isOpen: boolean; readonly method: Method; readonly handler: Handler }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'http'; readonly status: number };
 
@@ -43,6 +44,7 @@ type AddService = Parameters<typeof mountReflection>[0]['addService'];
 
 export class NativeServer implements GrpcServer, ConnectionHost {
   readonly clock;
+  readonly door: Door;
   readonly buffers = new WriteBuffers();
   readonly maxStreams: number;
   readonly #limits: GrpcLimits;
@@ -71,6 +73,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#limits = limits;
     this.#deps = deps;
     this.clock = deps.clock;
+    this.door = deps.door ?? openDoor;
     this.maxStreams = limits.maxStreamsPerConnection;
     const budget = new ReceiveBudget(limits.receiveBufferBytes, deps.budgets?.receive);
     this.#places = deps.budgets?.connections ?? new SharedBudget(limits.maxConnections);
@@ -103,6 +106,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       if (typeof handler !== 'function') continue;
       this.#routes.set(method.path, {
         kind: 'side',
+        isOpen: method.path.startsWith(HEALTH_PATH_PREFIX),
         method: method as Method,
         handler: handler.bind(handlers) as unknown as Handler,
       });
@@ -275,6 +279,11 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         return call;
       }
       case 'side': {
+        const refusal = route.isOpen ? undefined : stream.host.caller.mayLook(head.authorization);
+        if (refusal !== undefined) {
+          stream.sendTrailers(statusFields(statusTrailers(refusal)));
+          return undefined;
+        }
         const call = new SideCall(stream, head, route.method, route.handler, this.#side);
         stream.consumer = call;
         call.begin();

@@ -15,6 +15,8 @@ export interface RequestHead {
   readonly contentType: string;
   /** `identity` where nothing was said. */
   readonly encoding: string;
+  /** The first, as everywhere. */
+  readonly authorization: string | undefined;
   /** Infinity where there is none, NaN where it is not a timeout. */
   readonly timeoutMs: number;
   /** -1 where there is none. */
@@ -47,6 +49,7 @@ export class RequestHeadBuilder implements FieldSink {
   #host: string | undefined;
   #contentType = '';
   #encoding = 'identity';
+  #authorization: string | undefined;
   #timeoutMs = Number.POSITIVE_INFINITY;
   #contentLength = -1;
   #fields: HeaderField[] = [];
@@ -62,6 +65,7 @@ export class RequestHeadBuilder implements FieldSink {
     this.#host = undefined;
     this.#contentType = '';
     this.#encoding = 'identity';
+    this.#authorization = undefined;
     this.#timeoutMs = Number.POSITIVE_INFINITY;
     this.#contentLength = -1;
     this.#fields = [];
@@ -124,6 +128,9 @@ export class RequestHeadBuilder implements FieldSink {
       case 'grpc-encoding':
         this.#encoding = value;
         break;
+      case 'authorization':
+        this.#authorization ??= value;
+        break;
       case 'grpc-timeout':
         this.#timeoutMs = parseTimeoutMs(value);
         break;
@@ -158,6 +165,7 @@ export class RequestHeadBuilder implements FieldSink {
       authority: this.#authority ?? '',
       contentType: this.#contentType,
       encoding: this.#encoding,
+      authorization: this.#authorization,
       timeoutMs: this.#timeoutMs,
       contentLength: this.#contentLength,
       fields: this.#fields,

@@ -13,6 +13,7 @@
  * Objects are not pooled: a handler keeps `respond`, and one that used it twice would answer a stranger's call.
  */
 import { formatByteSize } from '../../base/byte-size.ts';
+import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
@@ -59,6 +60,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   readonly #stream: Http2Stream;
   readonly #head: RequestHead;
   readonly #shared: SensorCallShared;
+  #client: Client | undefined;
   /** The request, where it came whole with END_STREAM: nearly always. */
   #whole: Buffer | undefined;
   /** Where it did not. */
@@ -72,6 +74,11 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
     this.#head = head;
     this.#shared = shared;
     this.deadlineMs = head.timeoutMs < MAX_TIMER_MS ? shared.clock.nowMs() + head.timeoutMs : undefined;
+  }
+
+  /** Known from `begin` on, which comes before any handler. */
+  get client(): Client {
+    return this.#client!;
   }
 
   get peer(): string {
@@ -88,6 +95,12 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
       );
       return;
     }
+    const client = this.#stream.host.caller.identify(this.#head.authorization);
+    if (!(client instanceof Client)) {
+      this.#end(client);
+      return;
+    }
+    this.#client = client;
     if (!this.reserve(CALL_COST_BYTES)) return;
     const { timeoutMs } = this.#head;
     if (timeoutMs === Number.POSITIVE_INFINITY) return;

@@ -8,6 +8,7 @@
  * 1. `#streams` holds exactly the streams that are not closed; one leaves it in `#forget` or `abandon`.
  * 2. Stream errors reset the stream, connection errors are thrown (section 5.4).
  */
+import type { Caller } from '../caller.ts';
 import { ClosedStreams, FINISHED, RESET_BY_CLIENT, RESET_BY_US } from './closed-streams.ts';
 import { ConnectionFloods } from './flood-guard.ts';
 import { ReceiveWindow, SendWindow } from './flow-control.ts';
@@ -35,6 +36,7 @@ import { StreamTable } from './stream-table.ts';
 /** What the streams need of their connection. */
 export interface SessionHost {
   readonly peer: string;
+  readonly caller: Caller;
   /** When the chunk that is being read arrived. */
   readonly heardAtMs: number;
   readonly maxStreams: number;
@@ -76,6 +78,9 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
 
   get peer(): string {
     return this.#host.peer;
+  }
+  get caller(): Caller {
+    return this.#host.caller;
   }
   get streams(): readonly Http2Stream[] {
     return this.#streams.all();

@@ -12,6 +12,7 @@
  * 2. What waits for a window leaves in order: messages, then trailers.
  * 3. The consumer hears `onClosed` exactly once, if the stream ends before the answer is complete, and nothing after.
  */
+import type { Caller } from '../caller.ts';
 import type { SendWindow } from './flow-control.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { STREAM_WINDOW_BYTES } from './limits.ts';
@@ -42,6 +43,7 @@ export interface StreamHost {
   readonly responseHeaders: ResponseHeaders;
   readonly sendWindow: SendWindow;
   readonly peer: string;
+  readonly caller: Caller;
   /** The answer is complete; with `reset` the client had not finished and was told to stop. */
   onAnswered(stream: Http2Stream, reset: boolean): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;

@@ -1,0 +1,44 @@
+/**
+ * Who sends: what limits, metrics and messages know of a caller. One record per client and ingest thread; the
+ * records of one client in several threads meet in the shared table (src/ingest/client-table.ts).
+ *
+ * Invariant: `name` is fit to be shown (shownText, or a name that a token file allowed), and bounded.
+ */
+
+/** What the name is taken from; the first that a caller has, in this order. */
+export type ClientKind = 'certificate' | 'token' | 'address';
+
+export interface ClientQuota {
+  /** 0 = no limit. */
+  readonly ratePerSecondBytes: number;
+  /** 0 = as the daemon's default for that rate. */
+  readonly burstBytes: number;
+}
+
+export class Client {
+  readonly kind: ClientKind;
+  readonly name: string;
+  /** Of its line in the token file, where that says so. */
+  readonly quota: ClientQuota | undefined;
+  /** Its row in the shared table when last looked at; the table checks it before every use. */
+  row = -1;
+  /** What it is found by in the shared table; both 0 until first needed. */
+  markLow = 0;
+  markHigh = 0;
+  /** Its thread keeps no record of it any more: whoever still holds this one asks for a new one. */
+  isForgotten = false;
+  /** Since the last report to the metrics. */
+  admittedBytes = 0;
+  refusedRequests = 0;
+
+  constructor(kind: ClientKind, name: string, quota?: ClientQuota) {
+    this.kind = kind;
+    this.name = name;
+    this.quota = quota;
+  }
+
+  /** `token:boiler-house`: no two clients have the same. */
+  get key(): string {
+    return `${this.kind}:${this.name}`;
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Who is at the other end of a connection, asked before a call costs memory. The answer is kept with the
+ * connection for as long as calls bring the same `authorization`, the tokens are the same, and the client is
+ * remembered; so all but the first call cost four comparisons.
+ */
+import { Client } from '../base/client.ts';
+import type { Refused } from '../base/outcome.ts';
+
+/** What decides who may come in. */
+export interface Door {
+  /** Changes whenever an answer might be another than before. */
+  readonly epoch: number;
+  identify(
+    authorization: string | undefined,
+    certificateSubject: string | undefined,
+    address: string,
+  ): Client | Refused;
+  /** Whether a call of a service other than SensorService and health may come in. */
+  mayLook(
+    authorization: string | undefined,
+    certificateSubject: string | undefined,
+    address: string,
+  ): Refused | undefined;
+}
+
+/** Lets everybody in, by address. */
+export const openDoor: Door = {
+  epoch: 0,
+  identify: (_authorization, certificateSubject, address) =>
+    certificateSubject === undefined
+      ? new Client('address', address)
+      : new Client('certificate', certificateSubject),
+  mayLook: () => undefined,
+};
+
+export class Caller {
+  readonly #door: Door;
+  readonly #certificateSubject: string | undefined;
+  readonly #address: string;
+  #client: Client | undefined;
+  #authorization: string | undefined;
+  #epoch = 0;
+
+  constructor(door: Door, certificateSubject: string | undefined, address: string | undefined) {
+    this.#door = door;
+    this.#certificateSubject = certificateSubject;
+    this.#address = address ?? 'unknown';
+  }
+
+  /** The client, or why the call is not taken on. */
+  identify(authorization: string | undefined): Client | Refused {
+    const known = this.#client;
+    if (
+      known !== undefined &&
+      authorization === this.#authorization &&
+      this.#epoch === this.#door.epoch &&
+      !known.isForgotten
+    ) {
+      return known;
+    }
+    const answer = this.#door.identify(authorization, this.#certificateSubject, this.#address);
+    if (!(answer instanceof Client)) return answer;
+    this.#client = answer;
+    this.#authorization = authorization;
+    this.#epoch = this.#door.epoch;
+    return answer;
+  }
+
+  mayLook(authorization: string | undefined): Refused | undefined {
+    return this.#door.mayLook(authorization, this.#certificateSubject, this.#address);
+  }
+}
