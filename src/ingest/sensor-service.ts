@@ -17,12 +17,14 @@
  */
 import type { ByteBuffer } from '../base/byte-buffer.ts';
 import { KiB } from '../base/byte-size.ts';
+import type { Client } from '../base/client.ts';
 import type { Clock } from '../base/clock.ts';
 import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
 import type { CallContext } from '../grpc/server.ts';
 import type { Ledger } from '../observe/ledger.ts';
 import type { BufferedProcessor } from '../pipeline/buffered-processor.ts';
-import type { WaitLine } from '../pipeline/wait-line.ts';
+import type { Take, Waiter, WaitLine } from '../pipeline/wait-line.ts';
+import { type FairShare, QUEUE_RESERVE } from './fair-share.ts';
 import type { EncodeFault } from './line-encoder.ts';
 
 /** Suggested wait after "no room": about what a stalled disk needs to take a few batches. */
@@ -40,7 +42,7 @@ export interface Encoder {
 }
 
 /** Decides over a request before it costs anything; undefined admits it. */
-export type Admit = (sizeBytes: number) => Outcome | undefined;
+export type Admit = (sizeBytes: number, client: Client) => Outcome | undefined;
 
 export interface SensorServiceDeps {
   readonly admit: Admit;
@@ -49,6 +51,8 @@ export interface SensorServiceDeps {
   readonly waitLine: WaitLine;
   readonly ledger: Ledger;
   readonly clock: Clock;
+  /** Left out: whoever comes first has the room. */
+  readonly fairShare?: FairShare;
   readonly onMalformed: (fault: EncodeFault) => void;
   readonly onQueueWait: (waitedMs: number) => void;
   /** A request stands in the wait line. */
@@ -67,16 +71,49 @@ export class SensorService {
   }
 
   readonly handle = (request: Uint8Array, call: CallContext, respond: (outcome: Outcome) => void): void => {
-    const refusal = this.#deps.admit(request.length);
+    const refusal = this.#deps.admit(request.length, call.client);
     if (refusal !== undefined) {
       respond(refusal);
       return;
     }
     const receivedAtMs = this.#deps.clock.nowMs();
-    // Nobody overtakes those who already wait.
-    if (this.#deps.waitLine.isEmpty && this.#take(request, receivedAtMs, respond)) return;
-    this.#wait(request, receivedAtMs, call, respond);
+    // Nobody overtakes those who already wait and could go in his place.
+    const take = this.#deps.waitLine.mayPass(call.client)
+      ? this.#takeShare(request, receivedAtMs, call.client, respond)
+      : 'held';
+    if (take !== 'taken') this.#wait(request, receivedAtMs, call, take, respond);
   };
+
+  /** While the disk is the bottleneck: a client beyond its share leaves the last of the room to the others. */
+  #takeShare(
+    request: Uint8Array,
+    receivedAtMs: number,
+    client: Client,
+    respond: (outcome: Outcome) => void,
+  ): Take {
+    const { fairShare, processor, clock } = this.#deps;
+    if (fairShare?.isCrowded !== true) {
+      const isTaken = this.#take(request, receivedAtMs, respond);
+      if (isTaken) fairShare?.taken(request.length);
+      else fairShare?.crowded(clock.monotonicMs());
+      return isTaken ? 'taken' : 'short';
+    }
+    const nowMs = clock.monotonicMs();
+    const isWithin = fairShare.isWithinQueueShare(client, nowMs);
+    const reserveBytes = QUEUE_RESERVE * this.#queueBytes;
+    const neededBytes = reserveBytes + LINES_PER_REQUEST_BYTE * request.length;
+    if (!isWithin && processor.reachableBytes < Math.min(neededBytes, this.#queueBytes - reserveBytes)) {
+      fairShare.crowded(nowMs);
+      return 'held';
+    }
+    if (!this.#take(request, receivedAtMs, respond)) {
+      fairShare.crowded(nowMs);
+      return 'short';
+    }
+    fairShare.taken(request.length);
+    if (isWithin) fairShare.chargeQueue(client, request.length, nowMs);
+    return 'taken';
+  }
 
   /** False when there is no room now; else the request has been answered or will be by its batch. */
   #take(request: Uint8Array, receivedAtMs: number, respond: (outcome: Outcome) => void): boolean {
@@ -133,6 +170,7 @@ export class SensorService {
     arrived: Uint8Array,
     receivedAtMs: number,
     call: CallContext,
+    why: 'short' | 'held',
     respond: (outcome: Outcome) => void,
   ): void {
     let request = arrived;
@@ -140,26 +178,32 @@ export class SensorService {
     // To learn that the lines do not fit costs as much as to encode what would have fitted. Trying only
     // when the room has doubled keeps all tries together cheaper than two of the one that succeeds.
     let worthTryingBytes = 0;
-    const withdraw = this.#deps.waitLine.enter({
+    const { client } = call;
+    const waiter: Waiter = {
+      client,
       sizeBytes: request.length,
       deadlineMs: call.deadlineMs,
       tryTake: () => {
-        if (call.cancelled) return true;
+        if (call.cancelled) return 'taken';
         const { reachableBytes } = processor;
-        if (reachableBytes < worthTryingBytes && reachableBytes < this.#queueBytes) return false;
-        if (!this.#take(request, receivedAtMs, respond)) {
+        if (reachableBytes < worthTryingBytes && reachableBytes < this.#queueBytes) return 'short';
+        const take = this.#takeShare(request, receivedAtMs, client, respond);
+        if (take === 'short') {
           worthTryingBytes = Math.max(2 * reachableBytes, reachableBytes + MIN_MORE_ROOM_BYTES);
-          return false;
+        } else if (take === 'taken') {
+          this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
         }
-        this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
-        return true;
+        return take;
       },
       onGiveUp: (waitedMs) => {
         this.#deps.onQueueWait(waitedMs);
+        client.refusedRequests++;
         respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`));
       },
-    });
+    };
+    const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
+      client.refusedRequests++;
       respond(this.#queueFull('not waiting'));
       return;
     }

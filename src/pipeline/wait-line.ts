@@ -1,13 +1,17 @@
 /**
- * WaitLine: where requests stand that found no queue room, in the order they came.
+ * WaitLine: where requests stand that found no queue room: in the order they came, of each client, and the clients
+ * take turns. A client that has a thousand requests here waits for itself, not the others for it.
  *
  * Full policy: `wait` lets a request stand until its call's deadline or `waitMaxMs`, whichever is
  * first; `refuse` turns it away at once. What may stand here is bounded too (`capacityBytes` of raw
- * requests); a request beyond that is turned away at once under either policy.
+ * requests); beyond it the client that has most standing here makes room with its newest, as long as it has more than
+ * the newcomer would have; else the newcomer is turned away at once.
  *
  * Invariants:
- * 1. First come, first served: a newcomer never overtakes, even if it would fit where the head does not.
- * 2. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
+ * 1. Of one client: first come, first served. Of several: each in turn, one request at a time.
+ * 2. While somebody whose turn it is lacks room, nobody else gets any, even if he would fit where that one does not.
+ *    One that is held back for his client's sake only (`held`) is passed over.
+ * 3. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 
@@ -19,12 +23,17 @@ export interface WaitLineOptions {
   readonly capacityBytes: number;
 }
 
+/** What came of a try: taken; no room; or room that this client has to leave to others. */
+export type Take = 'taken' | 'short' | 'held';
+
 export interface Waiter {
+  /** Whose request it is: one and the same object for all requests of a client. */
+  readonly client: object;
   readonly sizeBytes: number;
   /** Wall clock; undefined when the call has none. */
   readonly deadlineMs: number | undefined;
-  /** Tries to take the room; false leaves the waiter at the head. */
-  tryTake(): boolean;
+  /** Tries to take the room; anything but `taken` leaves the waiter where it is. */
+  tryTake(): Take;
   onGiveUp(waitedMs: number): void;
 }
 
@@ -35,12 +44,21 @@ interface Place {
   left: boolean;
 }
 
+interface ClientLine {
+  readonly places: Place[];
+  bytes: number;
+}
+
 export class WaitLine {
   readonly #options: WaitLineOptions;
   readonly #clock: Clock;
-  readonly #places: Place[] = [];
+  /** In the order of their turns. */
+  readonly #lines = new Map<object, ClientLine>();
+  #waiting = 0;
   #waitingBytes = 0;
   #admitting = false;
+  /** Somebody whose turn it is lacks room. */
+  #isShort = false;
 
   constructor(options: WaitLineOptions, clock: Clock) {
     this.#options = options;
@@ -48,67 +66,127 @@ export class WaitLine {
   }
 
   get isEmpty(): boolean {
-    return this.#places.length === 0;
+    return this.#waiting === 0;
   }
   get waiting(): number {
-    return this.#places.length;
+    return this.#waiting;
   }
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
 
-  /** False when the waiter may not stand here: the caller refuses it at once. Else a function that withdraws it. */
-  enter(waiter: Waiter): false | (() => void) {
+  /** A newcomer of this client would overtake nobody who could go in his place. */
+  mayPass(client: object): boolean {
+    return this.#waiting === 0 || (!this.#isShort && !this.#lines.has(client));
+  }
+
+  /**
+   * `why` it does not go on at once. False when the waiter may not stand here: the caller refuses it. Else a
+   * function that withdraws it.
+   */
+  enter(waiter: Waiter, why: 'short' | 'held' = 'short'): false | (() => void) {
     if (this.#options.whenFull === 'refuse') return false;
-    if (this.#waitingBytes + waiter.sizeBytes > this.#options.capacityBytes) return false;
     const untilDeadlineMs =
       waiter.deadlineMs === undefined ? Number.POSITIVE_INFINITY : waiter.deadlineMs - this.#clock.nowMs();
     const waitMs = Math.min(this.#options.waitMaxMs, untilDeadlineMs);
-    if (waitMs <= 0) return false;
+    if (waitMs <= 0 || !this.#makePlace(waiter)) return false;
     const place: Place = { waiter, sinceMs: this.#clock.monotonicMs(), timer: undefined, left: false };
     place.timer = this.#clock.setTimer(waitMs, () => this.#giveUp(place));
-    this.#places.push(place);
+    let line = this.#lines.get(waiter.client);
+    if (line === undefined) {
+      line = { places: [], bytes: 0 };
+      this.#lines.set(waiter.client, line);
+    }
+    line.places.push(place);
+    line.bytes += waiter.sizeBytes;
+    this.#waiting++;
     this.#waitingBytes += waiter.sizeBytes;
+    if (why === 'short') this.#isShort = true;
     return () => this.#leave(place);
   }
 
-  /** There is more room: lets in from the head as many as fit. */
+  /** There is more room: lets in as many as fit, each client in turn. */
   admit(): void {
     // A taker may cause the next flush, whose result calls back here; the outer loop goes on anyway.
     if (this.#admitting) return;
     this.#admitting = true;
+    this.#isShort = false;
     try {
-      for (let head = this.#places[0]; head?.waiter.tryTake() === true; head = this.#places[0]) {
-        this.#leave(head);
-      }
+      while (this.#admitRound()) {}
     } finally {
       this.#admitting = false;
     }
+  }
+
+  /** One request of each client; false when there is nothing more to be had. */
+  #admitRound(): boolean {
+    let hasTaken = false;
+    for (const client of [...this.#lines.keys()]) {
+      const head = this.#lines.get(client)?.places[0];
+      if (head === undefined) continue;
+      const take = head.waiter.tryTake();
+      if (take === 'short') {
+        this.#isShort = true;
+        return false;
+      }
+      if (take === 'held') continue;
+      hasTaken = true;
+      this.#leave(head);
+      const line = this.#lines.get(client);
+      if (line !== undefined) {
+        // To the end: it has had its turn, also when the next look comes before the round is over.
+        this.#lines.delete(client);
+        this.#lines.set(client, line);
+      }
+    }
+    return hasTaken;
   }
 
   /** Everybody who stands here is turned away now; nobody is let in on the way. */
   giveUpAll(): void {
     this.#admitting = true;
     try {
-      for (const place of [...this.#places]) this.#giveUp(place);
+      for (const { places } of [...this.#lines.values()])
+        for (const place of [...places]) this.#giveUp(place);
     } finally {
       this.#admitting = false;
     }
   }
 
-  #giveUp(place: Place): void {
+  /** True when there is a place for it, if need be that of the newest of whoever has most standing here. */
+  #makePlace({ client, sizeBytes }: Waiter): boolean {
+    const { capacityBytes } = this.#options;
+    if (sizeBytes > capacityBytes) return false;
+    const own = this.#lines.get(client);
+    while (this.#waitingBytes + sizeBytes > capacityBytes) {
+      let largest: ClientLine | undefined;
+      for (const line of this.#lines.values()) if (line.bytes > (largest?.bytes ?? 0)) largest = line;
+      if (largest === undefined || largest === own || largest.bytes <= (own?.bytes ?? 0) + sizeBytes)
+        return false;
+      this.#giveUp(largest.places.at(-1)!, false);
+    }
+    return true;
+  }
+
+  #giveUp(place: Place, admitsOthers = true): void {
     if (place.left) return;
-    this.#leave(place);
+    this.#leave(place, admitsOthers);
     place.waiter.onGiveUp(this.#clock.monotonicMs() - place.sinceMs);
   }
 
-  #leave(place: Place): void {
+  #leave(place: Place, admitsOthers = true): void {
     if (place.left) return;
     place.left = true;
     place.timer?.cancel();
-    this.#places.splice(this.#places.indexOf(place), 1);
-    this.#waitingBytes -= place.waiter.sizeBytes;
+    const { client, sizeBytes } = place.waiter;
+    const line = this.#lines.get(client)!;
+    line.places.splice(line.places.indexOf(place), 1);
+    line.bytes -= sizeBytes;
+    if (line.places.length === 0) this.#lines.delete(client);
+    this.#waiting--;
+    this.#waitingBytes -= sizeBytes;
+    if (this.#waiting === 0) this.#isShort = false;
     // Whoever left may have been the one too big for the room there is.
-    if (!this.#admitting) this.admit();
+    if (admitsOthers && !this.#admitting) this.admit();
   }
 }

@@ -54,6 +54,7 @@ test('every reason has an error code of gRPC', () => {
     'refused too_large',
     'refused over_burst',
     'refused rate_limited',
+    'refused quota',
     'refused queue_full',
     'refused draining',
     'refused disk',

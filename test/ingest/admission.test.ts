@@ -1,17 +1,27 @@
 /** Admission by size and byte rate: which refusal, and what the client is told. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NEVER_RETRY } from '../../src/base/outcome.ts';
-import { Admission } from '../../src/ingest/admission.ts';
+import { Client } from '../../src/base/client.ts';
+import { NEVER_RETRY, type Refused } from '../../src/base/outcome.ts';
+import { Admission, newAdmissionCells } from '../../src/ingest/admission.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 function admission(limits: Partial<ConstructorParameters<typeof Admission>[0]>): {
-  admit: Admission['admit'];
+  admit: (sizeBytes: number, by?: Client) => Refused | undefined;
   clock: ManualClock;
 } {
   const clock = new ManualClock();
-  const all = { maxRequestBytes: 1000, ratePerSecondBytes: 0, rateBurstBytes: 0, ...limits };
-  return { admit: new Admission(all, clock).admit, clock };
+  const all = {
+    maxRequestBytes: 1000,
+    ratePerSecondBytes: 0,
+    rateBurstBytes: 0,
+    clientRatePerSecondBytes: 0,
+    clientRateBurstBytes: 0,
+    ...limits,
+  };
+  const { admit } = new Admission(all, clock, newAdmissionCells(16));
+  const client = new Client('address', '127.0.0.1');
+  return { admit: (sizeBytes, by = client) => admit(sizeBytes, by), clock };
 }
 
 test('without a rate only the size decides', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ByteBuffer } from '../../src/base/byte-buffer.ts';
+import { Client } from '../../src/base/client.ts';
 import type { Outcome } from '../../src/base/outcome.ts';
 import type { EncodeFault } from '../../src/ingest/line-encoder.ts';
 import { SensorService } from '../../src/ingest/sensor-service.ts';
@@ -56,7 +57,8 @@ test('a large request that waits is not encoded anew for every batch that comes 
   );
   pipeline.onRoom(() => waitLine.admit());
   const outcomes: Outcome[] = [];
-  const call = { deadlineMs: undefined, peer: 'test', cancelled: false, onCancelled: undefined };
+  const client = new Client('address', '127.0.0.1');
+  const call = { client, deadlineMs: undefined, peer: 'test', cancelled: false, onCancelled: undefined };
   const send = (kibs: number) =>
     service.handle(new Uint8Array(kibs), { ...call }, (outcome) => outcomes.push(outcome));
   for (let i = 0; i < 1024; i++) send(4);

@@ -7,20 +7,25 @@ function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0
   const clock = new ManualClock();
   const line = new WaitLine({ whenFull: 'wait', waitMaxMs: 5000, capacityBytes: 1000, ...options }, clock);
   const log: string[] = [];
+  const held = new Set<object>();
   let room = 0;
-  const waiter = (name: string, sizeBytes: number, deadlineMs?: number): Waiter => ({
+  const one = {};
+  const waiter = (name: string, sizeBytes: number, deadlineMs?: number, client: object = one): Waiter => ({
+    client,
     sizeBytes,
     deadlineMs,
     tryTake: () => {
-      if (sizeBytes > room) return false;
+      if (held.has(client)) return 'held';
+      if (sizeBytes > room) return 'short';
       room -= sizeBytes;
       log.push(`${name} taken`);
-      return true;
+      return 'taken';
     },
     onGiveUp: (waitedMs) => log.push(`${name} gave up after ${waitedMs}`),
   });
   return {
     clock,
+    held,
     line,
     log,
     waiter,

@@ -3,6 +3,7 @@
  * path an addition per request and a few numbers per batch, and the main thread a message now and then.
  */
 
+import type { ClientActivity } from '../../ingest/clients.ts';
 import type { Metrics } from '../../observe/recorder.ts';
 import { FLUSH_CAUSES, type FlushCause } from '../../pipeline/batch.ts';
 import type { IngestReport } from './ingest-messages.ts';
@@ -18,6 +19,7 @@ export type IngestObserver = Pick<
 
 export class IngestActivityLog implements IngestObserver {
   readonly #report: (report: IngestReport) => void;
+  readonly #clients: () => readonly ClientActivity[];
   readonly #malformed = new Map<string, number>();
   #requestBytes = 0;
   #queueWaitsMs: number[] = [];
@@ -26,8 +28,10 @@ export class IngestActivityLog implements IngestObserver {
   #connectionsRefused = 0;
   #refusedPeer = '';
 
-  constructor(report: (report: IngestReport) => void) {
+  /** `clients` tells, and forgets, what each client sent since it was last asked. */
+  constructor(report: (report: IngestReport) => void, clients: () => readonly ClientActivity[]) {
     this.#report = report;
+    this.#clients = clients;
   }
 
   requestBytes(bytes: number): void {
@@ -58,11 +62,14 @@ export class IngestActivityLog implements IngestObserver {
       queueWaitsMs: this.#queueWaitsMs,
       flushes: this.#flushes,
       acknowledgementsMs: this.#acknowledgementsMs,
+      clients: this.#clients(),
       connectionsRefused: this.#connectionsRefused,
       refusedPeer: this.#refusedPeer,
     };
-    const { requestBytes, malformed, queueWaitsMs, flushes, acknowledgementsMs, connectionsRefused } = report;
-    const events = malformed.length + queueWaitsMs.length + flushes.length + acknowledgementsMs.length;
+    const { requestBytes, malformed, queueWaitsMs, flushes, acknowledgementsMs, clients } = report;
+    const { connectionsRefused } = report;
+    const events =
+      malformed.length + queueWaitsMs.length + flushes.length + acknowledgementsMs.length + clients.length;
     if (requestBytes + events + connectionsRefused === 0) return;
     this.#requestBytes = 0;
     this.#malformed.clear();
@@ -82,6 +89,9 @@ export function recordReport(metrics: Metrics, report: IngestReport): void {
   const { flushes } = report;
   for (let i = 0; i < flushes.length; i += 3) {
     metrics.batchFlushed(FLUSH_CAUSES[flushes[i]!]!, flushes[i + 1]!, flushes[i + 2]!);
+  }
+  for (const [client, admittedBytes, refusedRequests] of report.clients) {
+    metrics.clientSent(client, admittedBytes, refusedRequests);
   }
   for (const latencyMs of report.acknowledgementsMs) metrics.batchAcknowledged(latencyMs);
 }

@@ -4,9 +4,11 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { ListenAddress } from '../../base/listen-address.ts';
+import type { TokenEntry } from '../../base/token-file.ts';
 import type { GrpcConfig } from '../../grpc/config.ts';
+import { type AdmissionCells, newAdmissionCells } from '../../ingest/admission.ts';
+import type { ClientActivity } from '../../ingest/clients.ts';
 import type { IngestConfig } from '../../ingest/config.ts';
-import { newBucketState } from '../../ingest/token-bucket.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import { LEDGER_CELLS } from '../../observe/ledger.ts';
@@ -26,7 +28,8 @@ export interface IngestShares {
   readonly queue: Int32Array<SharedArrayBuffer>;
   /** Not 0 while requests of that thread wait for queue room. */
   readonly waiting: Int32Array<SharedArrayBuffer>;
-  readonly rate: BigInt64Array<SharedArrayBuffer>;
+  /** The byte rate, and what is known of clients. */
+  readonly admission: AdmissionCells;
 }
 
 /** What one life of one thread shows of itself. */
@@ -50,9 +53,15 @@ export const STATE = {
 } as const;
 export const BEAT_INTERVAL_MS = 250;
 
-export function newShares(threads: number): IngestShares {
+export function newShares(threads: number, maxClients: number): IngestShares {
   const cells = (): Int32Array<SharedArrayBuffer> => new Int32Array(new SharedArrayBuffer(4 * threads));
-  return { connections: cells(), receive: cells(), queue: cells(), waiting: cells(), rate: newBucketState() };
+  return {
+    connections: cells(),
+    receive: cells(),
+    queue: cells(),
+    waiting: cells(),
+    admission: newAdmissionCells(maxClients),
+  };
 }
 
 export function newCells(): IngestCells {
@@ -72,6 +81,8 @@ export interface IngestData {
   /** Batches go out here, results come in. */
   readonly batches: MessagePort;
   readonly journalHealth: JournalHealth;
+  /** Undefined: none is asked for. */
+  readonly tokens: readonly TokenEntry[] | undefined;
 }
 
 export interface IngestReady {
@@ -81,6 +92,7 @@ export interface IngestReady {
 export type IngestCommand =
   | { readonly kind: 'serving'; readonly isServing: boolean }
   | { readonly kind: 'journalHealth'; readonly health: JournalHealth }
+  | { readonly kind: 'tokens'; readonly tokens: readonly TokenEntry[] }
   | { readonly kind: 'beginDrain' }
   | { readonly kind: 'stopCalls'; readonly timeoutMs: number }
   /** The writer died: whatever it had is lost. */
@@ -103,6 +115,7 @@ export interface IngestReport {
   /** Index in FLUSH_CAUSES, lines, bytes of each batch, one after the other. */
   readonly flushes: readonly number[];
   readonly acknowledgementsMs: readonly number[];
+  readonly clients: readonly ClientActivity[];
   readonly connectionsRefused: number;
   /** The last one refused. */
   readonly refusedPeer: string;

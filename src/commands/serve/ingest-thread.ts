@@ -20,6 +20,7 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import { errorMessage } from '../../base/errors.ts';
 import type { ListenAddress } from '../../base/listen-address.ts';
+import type { TokenEntry } from '../../base/token-file.ts';
 import type { StopResult } from '../../grpc/server.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import { Ledger } from '../../observe/ledger.ts';
@@ -63,6 +64,7 @@ export interface IngestThreadDeps {
   /** The writer is to take nothing more from a life that hangs. */
   disconnect(id: number): void;
   journalHealth(): JournalHealth;
+  tokens(): readonly TokenEntry[] | undefined;
   onReady(thread: IngestThread): void;
   onEvent(thread: IngestThread, event: IngestEvent): void;
   onDeath(thread: IngestThread, message: string): void;
@@ -262,6 +264,7 @@ export class IngestThread {
       cells,
       batches,
       journalHealth: this.#deps.journalHealth(),
+      tokens: this.#deps.tokens(),
     };
     const worker = new WorkerThread<IngestReady, IngestEvent, IngestCommand>({
       name: this.name,

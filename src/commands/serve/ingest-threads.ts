@@ -12,10 +12,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { ListenAddress } from '../../base/listen-address.ts';
+import type { TokenEntry } from '../../base/token-file.ts';
 import { findPort } from '../../grpc/listeners.ts';
 import type { StopResult } from '../../grpc/server.ts';
+import { fairShareState } from '../../ingest/fair-share.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
-import type { QueueState } from '../../observe/daemon-state.ts';
+import type { ClientsState, QueueState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { FaultLog } from '../../observe/fault-log.ts';
 import { type LedgerSnapshot, sumLedgers } from '../../observe/ledger.ts';
@@ -25,7 +27,13 @@ import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import { audit } from './balance.ts';
 import { recordReport } from './ingest-activity.ts';
 import type { IngestOptions } from './ingest-messages.ts';
-import { type IngestEvent, type IngestReport, newShares, STATE } from './ingest-messages.ts';
+import {
+  type IngestEvent,
+  type IngestReport,
+  type IngestShares,
+  newShares,
+  STATE,
+} from './ingest-messages.ts';
 import { IngestThread } from './ingest-thread.ts';
 
 const WATCH_INTERVAL_MS = 500;
@@ -38,6 +46,8 @@ export interface IngestThreadsDeps {
   connect(id: number): MessagePort;
   disconnect(id: number): void;
   journalHealth(): JournalHealth;
+  /** Those that are good now; undefined: none is asked for. */
+  tokens(): readonly TokenEntry[] | undefined;
   onStarted(thread: string): void;
   onEventLoop(thread: string, report: EventLoopReport): void;
   onEnded(thread: string): void;
@@ -47,6 +57,7 @@ export class IngestThreads {
   readonly #deps: IngestThreadsDeps;
   readonly #options: IngestOptions;
   #threads: readonly IngestThread[] = [];
+  #shares: IngestShares | undefined;
   #lives = 0;
   #isServing = false;
   #watch: Timer | undefined;
@@ -76,7 +87,8 @@ export class IngestThreads {
         );
       }
     }
-    const shares = newShares(count);
+    const shares = newShares(count, this.#options.ingest.maxClients);
+    this.#shares = shares;
     this.#threads = Array.from(
       { length: count },
       (_, index) =>
@@ -91,6 +103,7 @@ export class IngestThreads {
             },
             disconnect: (id) => this.#deps.disconnect(id),
             journalHealth: () => this.#deps.journalHealth(),
+            tokens: () => this.#deps.tokens(),
             onReady: (thread) => this.#onReady(thread),
             onEvent: (thread, event) => this.#onEvent(thread, event),
             onDeath: (thread, message) => this.#onDeath(thread, message),
@@ -125,6 +138,15 @@ export class IngestThreads {
     return Object.fromEntries(this.#threads.map(({ name, connections }) => [name, connections]));
   }
 
+  clients(): Omit<ClientsState, 'tokenFiles'> {
+    const { maxClients, ratePerSecondBytes } = this.#options.ingest;
+    const cells = this.#shares?.admission.fairShare;
+    if (cells === undefined) {
+      return { clients: 0, maxClients, rateShareBytes: undefined, queueShareBytes: undefined };
+    }
+    return { maxClients, ...fairShareState(cells, ratePerSecondBytes) };
+  }
+
   /** At most a quarter of a second old. */
   queue(): QueueState {
     const { queueBytes, queueItems } = this.#options.pipeline;
@@ -150,6 +172,11 @@ export class IngestThreads {
     for (const thread of this.#threads) thread.post({ kind: 'journalHealth', health });
     // Not during the first start: health says SERVING when all are there.
     if (this.#watch !== undefined) this.#look();
+  }
+
+  /** From the next call of every connection on. */
+  setTokens(tokens: readonly TokenEntry[]): void {
+    for (const thread of this.#threads) thread.post({ kind: 'tokens', tokens });
   }
 
   onChannelDrained(id: number, channel: DrainedChannel): void {
@@ -198,6 +225,9 @@ export class IngestThreads {
 
   #onReady(thread: IngestThread): void {
     this.#deps.onStarted(thread.name);
+    // They may have changed while it was starting.
+    const tokens = this.#deps.tokens();
+    if (tokens !== undefined) thread.post({ kind: 'tokens', tokens });
     // Not during the first start: health says SERVING when all are there.
     if (this.#watch !== undefined) this.#look();
   }

@@ -12,6 +12,8 @@ import { workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { ByteAllowance, SharedBudget } from '../../base/shared-budget.ts';
 import { createGrpcServer } from '../../grpc/create-server.ts';
+import { Authenticator } from '../../ingest/authenticator.ts';
+import { Clients } from '../../ingest/clients.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { Ledger } from '../../observe/ledger.ts';
 import { Ingest } from './ingest.ts';
@@ -30,7 +32,12 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
   const { options, address, reusePort, index, shares, cells, batches, ...data } = workerData as IngestData;
   const { grpc } = options;
   const ledger = new Ledger(cells.ledger);
-  const activity = new IngestActivityLog((report) => emit({ kind: 'report', report }));
+  const clients = new Clients(options.ingest.maxClients);
+  const door = new Authenticator(clients, data.tokens);
+  const activity = new IngestActivityLog(
+    (report) => emit({ kind: 'report', report }),
+    () => clients.takeActivity(options.ingest.metricsClients),
+  );
   let { journalHealth } = data;
 
   const ingest = new Ingest(options, {
@@ -45,6 +52,7 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
     ledger,
     clock: systemClock,
     sendSensorValues: ingest.handle,
+    door,
     events: {
       onConnectionRefused: (peer) => activity.connectionRefused(peer),
       onHandlerFault: (error) => dieOf(error),
@@ -94,6 +102,9 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
           break;
         case 'journalHealth':
           journalHealth = command.health;
+          break;
+        case 'tokens':
+          door.setTokens(command.tokens);
           break;
         case 'beginDrain':
           server.beginDrain();

@@ -9,6 +9,7 @@ import { failed, type LossReason, OK, type Outcome, refused } from '../../base/o
 import { ByteAllowance } from '../../base/shared-budget.ts';
 import type { SendSensorValuesHandler } from '../../grpc/server.ts';
 import { Admission } from '../../ingest/admission.ts';
+import type { FairShare } from '../../ingest/fair-share.ts';
 import { LineEncoder } from '../../ingest/line-encoder.ts';
 import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
@@ -53,6 +54,7 @@ export class Ingest {
   readonly #waitLine: WaitLine;
   readonly #place: IngestPlace;
   readonly #threads: number;
+  readonly #fairShare: FairShare;
   #roomLook: Timer | undefined;
   /** Why nothing reaches the writer any more. */
   #gone: string | undefined;
@@ -61,7 +63,7 @@ export class Ingest {
   constructor(options: IngestOptions, deps: IngestDeps) {
     const { grpc, ingest, pipeline } = options;
     this.#deps = deps;
-    this.#place = deps.place ?? { index: 0, shares: newShares(1) };
+    this.#place = deps.place ?? { index: 0, shares: newShares(1, ingest.maxClients) };
     const { index, shares } = this.#place;
     this.#threads = shares.queue.length;
     // When full: nothing more is encoded; requests stand in the WaitLine or are refused, by QUEUE_FULL.
@@ -83,7 +85,10 @@ export class Ingest {
       channel: this.#channel,
       clock: deps.clock,
       events: {
-        onFlush: (cause, lines, bytes) => deps.metrics.batchFlushed(cause, lines, bytes),
+        onFlush: (cause, lines, bytes) => {
+          this.#fairShare.flushed(bytes);
+          deps.metrics.batchFlushed(cause, lines, bytes);
+        },
         onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
         onRoom: () => {
           if (!this.#waitLine.isEmpty) this.#waitLine.admit();
@@ -95,22 +100,26 @@ export class Ingest {
         maxRequestBytes: grpc.maxRequestBytes,
         ratePerSecondBytes: ingest.ratePerSecondBytes,
         rateBurstBytes: ingest.rateBurstBytes,
+        clientRatePerSecondBytes: ingest.clientRatePerSecondBytes,
+        clientRateBurstBytes: ingest.clientRateBurstBytes,
       },
       deps.clock,
-      shares.rate,
+      shares.admission,
     );
+    this.#fairShare = admission.fairShare;
     const service = new SensorService(
       { ack: ingest.ack, queueBytes: pipeline.queueBytes },
       {
-        admit: (sizeBytes) => {
+        admit: (sizeBytes, client) => {
           deps.metrics.requestBytes(sizeBytes);
-          return this.#refuseForWriter() ?? admission.admit(sizeBytes);
+          return this.#refuseForWriter() ?? admission.admit(sizeBytes, client);
         },
         encoder: new LineEncoder(),
         processor: this.#processor,
         waitLine: this.#waitLine,
         ledger: deps.ledger,
         clock: deps.clock,
+        fairShare: this.#fairShare,
         onMalformed: (fault) => deps.metrics.malformed(fault.reason),
         onQueueWait: (waitedMs) => deps.metrics.queueWaited(waitedMs),
         onWaiting: () => this.#lookForRoom(),
@@ -171,6 +180,7 @@ export class Ingest {
 
   /** Now and then: lets go of what is gathered where requests of another thread wait for its room. */
   considerOthers(): void {
+    this.#fairShare.roll(this.#deps.clock.monotonicMs());
     const { waiting } = this.#place.shares;
     if (waiting.some((isWaiting) => isWaiting !== 0)) this.#processor.makeRoom();
   }
@@ -205,6 +215,7 @@ export class Ingest {
     let outcome: Outcome = OK;
     if (result.ok) {
       ledger.readingsWritten(batch.lines);
+      this.#fairShare.written(batch.length);
     } else {
       const reason = lossReason(result.code);
       ledger.readingsLost(reason, batch.lines);

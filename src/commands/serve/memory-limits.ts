@@ -5,10 +5,14 @@
  */
 import { MiB } from '../../base/byte-size.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
+import { clientTableBytes } from '../../ingest/client-table.ts';
 import { DIRECT_BUFFER_BYTES } from '../../journal/direct-writes.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
 import { pooledBytes } from '../../pipeline/buffered-processor.ts';
 import type { IngestOptions } from './ingest-messages.ts';
+
+/** The record of one client with its name, in the table of its thread: measured 600 bytes, names of 200 included. */
+const CLIENT_RECORD_BYTES = 1024;
 
 /** zstd's or gzip's windows and the read buffers of one compression at a time. */
 const ARCHIVE_BYTES = 16 * MiB;
@@ -19,7 +23,7 @@ export function runtimeBytes(ingestThreads: number): number {
 }
 
 export function memoryLimits(
-  { grpc, pipeline }: IngestOptions,
+  { grpc, ingest, pipeline }: IngestOptions,
   ingestThreads: number,
 ): readonly MemoryLimit[] {
   return [
@@ -35,5 +39,10 @@ export function memoryLimits(
     // What the writer gathers in to write around the page cache.
     { name: 'direct_writes', bytes: DIRECT_BUFFER_BYTES },
     { name: 'archive', bytes: ARCHIVE_BYTES },
+    // The table that all threads share, and what each remembers of the clients it has met.
+    {
+      name: 'clients',
+      bytes: clientTableBytes(ingest.maxClients) + ingestThreads * ingest.maxClients * CLIENT_RECORD_BYTES,
+    },
   ];
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Client } from '../../../src/base/client.ts';
 import type { Outcome } from '../../../src/base/outcome.ts';
 import { audit, balanceOf } from '../../../src/commands/serve/balance.ts';
 import { Ingest, type IngestDeps } from '../../../src/commands/serve/ingest.ts';
@@ -37,6 +38,9 @@ function ingestUnderTest(
         queueWaitMaxMs: 5000,
         ratePerSecondBytes: 0,
         rateBurstBytes: 0,
+        clientRatePerSecondBytes: 0,
+        clientRateBurstBytes: 0,
+        maxClients: 16,
       },
       pipeline: {
         bufferSizeReadings: 1_000_000,
@@ -55,13 +59,14 @@ function ingestUnderTest(
     },
   );
   const outcomes: Outcome[] = [];
+  const client = new Client('address', '127.0.0.1');
   return {
     ingest,
     clock,
     outcomes,
     writer: port2,
     send(request: Uint8Array) {
-      const call = { deadlineMs: undefined, peer: 'test', cancelled: false, onCancelled: undefined };
+      const call = { deadlineMs: undefined, peer: 'test', client, cancelled: false, onCancelled: undefined };
       ingest.handle(request, call, (outcome) => {
         ledger.requestOk();
         outcomes.push(outcome);
