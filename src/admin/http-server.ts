@@ -19,6 +19,7 @@ import {
 import type { Socket } from 'node:net';
 import { KiB } from '../base/byte-size.ts';
 import { formatListenAddress, type ListenAddress } from '../base/listen-address.ts';
+import type { TokenEntry } from '../base/token-file.ts';
 import { listenAll } from './listen.ts';
 import { guardApi } from './request-guard.ts';
 import { type AdminResponse, errorResponse, type Route } from './route.ts';
@@ -27,6 +28,7 @@ import { metricsRoute } from './routes/metrics.ts';
 import { pageRoute } from './routes/page.ts';
 import { statusRoute } from './routes/status.ts';
 import type { MetricsSource, StatusSource } from './status-source.ts';
+import { TokenGate } from './token-gate.ts';
 
 /** What clients can take up, per address that is listened on. */
 export interface AdminLimits {
@@ -62,6 +64,8 @@ const ALLOWED_METHODS = 'GET, HEAD';
 export interface AdminServerDeps {
   readonly status: StatusSource;
   readonly metrics: MetricsSource;
+  /** Those that are good now; undefined or left out: none is asked for. */
+  readonly tokens?: () => readonly TokenEntry[] | undefined;
   /** A route threw: a fault of ours. The client got a 500 without details. */
   readonly onFault: (path: string, error: unknown) => void;
 }
@@ -83,6 +87,7 @@ export async function openAdminServer(
 ): Promise<AdminServer> {
   let addresses: readonly string[] = [];
   let isClosing = false;
+  const gate = new TokenGate(deps.tokens ?? (() => undefined));
   const routes = new Map<string, Route>();
   for (const route of [
     pageRoute(),
@@ -109,11 +114,16 @@ export async function openAdminServer(
     const url = request.url ?? '';
     if (!url.startsWith('/')) return errorResponse(400, 'BAD_REQUEST', 'the request target must be a path');
     const path = url.split('?', 1)[0]!;
-    if (path === '/api' || path.startsWith('/api/')) {
+    // A stranger's page has no token, whatever name it reaches us by.
+    if (!gate.isShut && (path === '/api' || path.startsWith('/api/'))) {
       const refusal = guardApi(request.headers, address, request.socket.localPort ?? address.port);
       if (refusal !== undefined) return refusal;
     }
     const route = routes.get(path);
+    if (route?.isOpen !== true) {
+      const refusal = gate.refusal(request.headers.authorization);
+      if (refusal !== undefined) return refusal;
+    }
     if (route === undefined) {
       return errorResponse(404, 'NOT_FOUND', 'no such path; `paths` lists all there are', {
         body: { paths },

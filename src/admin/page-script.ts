@@ -135,10 +135,27 @@ function show(s) {
   $('config').replaceChildren(...rows);
 }
 
+// Kept for this tab alone and sent as a header: no cookie that other pages could make the browser send.
+function askForToken(isNeeded) {
+  $('login').hidden = !isNeeded;
+}
+function enter() {
+  const token = $('token').value.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) return;
+  sessionStorage.setItem('token', token);
+  $('token').value = '';
+  poll();
+}
+$('enter').addEventListener('click', enter);
+$('token').addEventListener('keydown', (event) => { if (event.key === 'Enter') enter(); });
+
 async function poll() {
   try {
-    const response = await fetch('/api/v1/status', { signal: AbortSignal.timeout(5000) });
+    const token = sessionStorage.getItem('token');
+    const headers = token ? { authorization: 'Bearer ' + token } : {};
+    const response = await fetch('/api/v1/status', { headers, credentials: 'omit', signal: AbortSignal.timeout(5000) });
     const body = await response.json();
+    askForToken(response.status === 401);
     if (!response.ok) throw new Error(body.error.message);
     document.body.classList.remove('stale');
     show(body);

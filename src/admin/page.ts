@@ -54,6 +54,7 @@ const book = (id: string, title: string): string =>
   `<div class="stack" id="${id}-bar"></div><div class="legend" id="${id}-legend"></div></div>`;
 
 const MARKUP = `<header><h1>telemetry-sink</h1><span class="pill" id="phase">...</span><span class="dim" id="about"></span><ul id="faults"></ul></header>
+<p id="login" hidden><label>Token <input id="token" type="password" autocomplete="off" spellcheck="false"></label> <button id="enter" type="button">Show</button></p>
 <main>
 <section class="wide"><div class="top"><span class="rate" id="rate">-</span><span>readings/s</span>
 <span class="dim"><span id="requests"></span> &middot; <span id="connections"></span></span></div>

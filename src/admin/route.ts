@@ -10,6 +10,8 @@ export interface AdminResponse {
 export interface Route {
   readonly path: string;
   readonly help: string;
+  /** Answers everybody: probes carry no token, and the page is the same for all. */
+  readonly isOpen?: boolean;
   respond(): AdminResponse | Promise<AdminResponse>;
 }
 
@@ -28,6 +30,7 @@ export function json(
 
 export type AdminErrorCode =
   | 'BAD_REQUEST'
+  | 'UNAUTHORIZED'
   | 'FORBIDDEN_HOST'
   | 'FORBIDDEN_ORIGIN'
   | 'NOT_FOUND'

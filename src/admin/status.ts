@@ -5,6 +5,7 @@ export function statusDocument(source: StatusSource, adminAddresses: readonly st
   const ledger = source.ledger();
   const queue = source.queue();
   const connectionsByThread = source.connectionsByThread();
+  const clients = source.clients();
   const journal = source.journal();
   const memory = process.memoryUsage();
   const limits = source.memoryLimits();
@@ -40,6 +41,18 @@ export function statusDocument(source: StatusSource, adminAddresses: readonly st
     },
     connections: Object.values(connectionsByThread).reduce((sum, count) => sum + count, 0),
     connections_by_thread: connectionsByThread,
+    clients: {
+      known: clients.clients,
+      capacity: clients.maxClients,
+      rate_share_bytes_per_second: clients.rateShareBytes ?? null,
+      queue_share_bytes_per_second: clients.queueShareBytes ?? null,
+      token_files: clients.tokenFiles.map(({ option, tokens, loadedAtMs, fault }) => ({
+        option,
+        tokens,
+        loaded_at: new Date(loadedAtMs).toISOString(),
+        fault: fault ?? null,
+      })),
+    },
     queue: {
       used_bytes: queue.usedBytes,
       capacity_bytes: queue.capacityBytes,

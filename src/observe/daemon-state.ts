@@ -67,6 +67,26 @@ export interface MemoryLimit {
   readonly bytes: number;
 }
 
+/** One file of tokens, by the option that names it. */
+export interface TokensState {
+  readonly option: string;
+  readonly tokens: number;
+  readonly loadedAtMs: number;
+  /** Why the file as it is now is not in force; undefined when it is. */
+  readonly fault: string | undefined;
+}
+
+/** Who is told apart, and what each may have. */
+export interface ClientsState {
+  /** That have a row of their own in the shared table. */
+  readonly clients: number;
+  readonly maxClients: number;
+  /** The most that one may take a second of what there is too little of; undefined while there is enough. */
+  readonly rateShareBytes: number | undefined;
+  readonly queueShareBytes: number | undefined;
+  readonly tokenFiles: readonly TokensState[];
+}
+
 export interface DaemonState {
   /** The process works: a restart is called for when a check fails. */
   liveness(): readonly Check[];
@@ -75,6 +95,7 @@ export interface DaemonState {
   ledger(): LedgerSnapshot;
   /** Open connections by the ingest thread that has them. */
   connectionsByThread(): Readonly<Record<string, number>>;
+  clients(): ClientsState;
   queue(): QueueState;
   journal(): JournalState;
   threads(): readonly ThreadState[];

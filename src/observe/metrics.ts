@@ -64,6 +64,35 @@ export function defineMetrics(registry: Registry) {
       'Requests refused as malformed, by what was wrong',
       ['fault'],
     ),
+    clientAdmittedBytes: counter(
+      'telemetry_sink_client_admitted_bytes_total',
+      'Serialized size of the requests admitted, by client; beyond METRICS_CLIENTS as `other`',
+      ['client'],
+    ),
+    clientRefused: counter(
+      'telemetry_sink_client_refused_requests_total',
+      'Requests refused for their size, a rate, a quota or want of queue room, by client',
+      ['client'],
+    ),
+    clients: gauge('telemetry_sink_clients', 'Clients that have a rate or share of their own now'),
+    fairShareBytes: gauge(
+      'telemetry_sink_fair_share_bytes_per_second',
+      'Most that one client may take of what there is too little of; +Inf while there is enough',
+      ['resource'],
+    ),
+    tokens: gauge('telemetry_sink_tokens', 'Tokens that are good now, by the option that names their file', [
+      'file',
+    ]),
+    tokensReloadOk: gauge(
+      'telemetry_sink_tokens_reload_ok',
+      '1 while the tokens are those of the file; 0 while it cannot be read or is faulty and the last good ones hold',
+      ['file'],
+    ),
+    tokensLoadedAt: gauge(
+      'telemetry_sink_tokens_loaded_timestamp_seconds',
+      'When these tokens were read, Unix time',
+      ['file'],
+    ),
     readingsDecoded: counter('telemetry_sink_readings_decoded_total', 'Readings decoded from valid requests'),
     readingsWritten: counter('telemetry_sink_readings_written_total', 'Readings written to the journal'),
     readingsDeduplicated: counter(

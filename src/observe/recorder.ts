@@ -10,6 +10,8 @@ import { copyState, setTotal } from './scrape.ts';
 
 /** Causes and operations come from other modules' fixed lists; one that grew past this is a mistake. */
 const MAX_LABEL_VALUES = 40;
+/** All that are not told apart; every client's own label has a colon in it. */
+export const OTHER_CLIENTS = 'other';
 
 export interface MetricsSource extends DaemonState {
   readonly build: BuildInfo;
@@ -24,10 +26,14 @@ export class Metrics {
   readonly #set: MetricSet = defineMetrics(this.#registry);
   readonly #source: MetricsSource;
   readonly #malformed = new Map<string, number>();
+  readonly #clients = new Set<string>();
+  readonly #maxClients: number;
   #requestBytes = 0;
 
-  constructor(source: MetricsSource) {
+  /** `maxClients`: METRICS_CLIENTS. */
+  constructor(source: MetricsSource, maxClients = 0) {
     this.#source = source;
+    this.#maxClients = maxClients;
     const { version, commit, node } = source.build;
     this.#set.buildInfo.set({ version, commit, node }, 1);
   }
@@ -58,6 +64,17 @@ export class Metrics {
   /** From the batch's first request to its acknowledgement. */
   batchAcknowledged(latencyMs: number): void {
     this.#set.acknowledgementSeconds.observe(seconds(latencyMs));
+  }
+
+  /** `client` is bounded and fit to be shown; how many are told apart is bounded here. */
+  clientSent(client: string, admittedBytes: number, refusedRequests: number): void {
+    let label = client;
+    if (!this.#clients.has(client)) {
+      if (this.#clients.size < this.#maxClients) this.#clients.add(client);
+      else label = OTHER_CLIENTS;
+    }
+    this.#set.clientAdmittedBytes.inc({ client: label }, admittedBytes);
+    this.#set.clientRefused.inc({ client: label }, refusedRequests);
   }
 
   threadRestarted(thread: string): void {

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Counter, Gauge } from 'prom-client';
-import type { DaemonState } from './daemon-state.ts';
+import type { ClientsState, DaemonState } from './daemon-state.ts';
 import type { LedgerSnapshot } from './ledger.ts';
 import type { MetricSet } from './metrics.ts';
 
@@ -39,8 +39,20 @@ export function copyState(set: MetricSet, state: DaemonState): void {
   copyThreads(set, state);
   copyProcess(set);
   copyConnections(set, state.connectionsByThread());
+  copyClients(set, state.clients());
   set.memoryLimit.reset();
   for (const { name, bytes } of state.memoryLimits()) set.memoryLimit.set({ buffer: name }, bytes);
+}
+
+function copyClients(set: MetricSet, state: ClientsState): void {
+  set.clients.set(state.clients);
+  set.fairShareBytes.set({ resource: 'rate' }, state.rateShareBytes ?? Number.POSITIVE_INFINITY);
+  set.fairShareBytes.set({ resource: 'queue' }, state.queueShareBytes ?? Number.POSITIVE_INFINITY);
+  for (const { option: file, tokens, loadedAtMs, fault } of state.tokenFiles) {
+    set.tokens.set({ file }, tokens);
+    set.tokensReloadOk.set({ file }, fault === undefined ? 1 : 0);
+    set.tokensLoadedAt.set({ file }, loadedAtMs / 1000);
+  }
 }
 
 function copyConnections(set: MetricSet, byThread: Readonly<Record<string, number>>): void {

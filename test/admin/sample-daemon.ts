@@ -79,6 +79,15 @@ export class SampleDaemon implements StatusSource {
   connectionsByThread() {
     return { 'ingest-1': this.openConnections };
   }
+  clients() {
+    return {
+      clients: 3,
+      maxClients: 4096,
+      rateShareBytes: 1000,
+      queueShareBytes: undefined,
+      tokenFiles: [{ option: 'TOKENS_FILE', tokens: 2, loadedAtMs: 1_700_000_000_000, fault: undefined }],
+    };
+  }
   queue() {
     return this.queueState;
   }

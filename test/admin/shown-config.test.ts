@@ -22,7 +22,14 @@ test('secrets are hidden whatever their type, and it shows whether they are set'
 
 test('values are shown as people write them, and exactly', () => {
   const shown = shownConfig([
-    [adminOptions, { adminSocket: { host: '::1', port: 9464 } }],
+    [
+      adminOptions,
+      {
+        adminSocket: { host: '::1', port: 9464 },
+        adminTokenFile: '/etc/tokens/admin',
+        allowOpenAdmin: false,
+      },
+    ],
     [
       observeOptions,
       {
@@ -37,6 +44,8 @@ test('values are shown as people write them, and exactly', () => {
   ]);
   assert.deepEqual(shown, {
     ADMIN_SOCKET: '[::1]:9464',
+    ADMIN_TOKEN_FILE: '/etc/tokens/admin',
+    ALLOW_OPEN_ADMIN: 'false',
     LOGGER_MIN_LOG_LEVEL: 'info',
     LOG_FORMAT: 'auto',
     LOG_FILE: '',

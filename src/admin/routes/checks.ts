@@ -16,6 +16,7 @@ function checksResponse(checks: readonly Check[], code: AdminErrorCode): AdminRe
 export function healthRoute(source: StatusSource): Route {
   return {
     path: '/healthz',
+    isOpen: true,
     help: 'liveness: 200, or 503 when a restart is called for',
     respond: () => checksResponse(source.liveness(), 'NOT_HEALTHY'),
   };
@@ -24,6 +25,7 @@ export function healthRoute(source: StatusSource): Route {
 export function readyRoute(source: StatusSource): Route {
   return {
     path: '/readyz',
+    isOpen: true,
     help: 'readiness: 200, or 503 with the reasons',
     respond: () => checksResponse(source.readiness(), 'NOT_READY'),
   };

@@ -6,6 +6,7 @@ export function pageRoute(): Route {
   const { html, contentSecurityPolicy } = statusPage();
   return {
     path: '/',
+    isOpen: true,
     help: 'status page for people',
     respond: () => ({
       status: 200,

@@ -35,6 +35,7 @@ import { type DrainResult, type DrainStep, drain } from './drain.ts';
 import { IngestThreads } from './ingest-threads.ts';
 import { JournalThreads, WRITER_THREAD } from './journal-threads.ts';
 import { memoryLimits } from './memory-limits.ts';
+import { TokenFiles } from './token-files.ts';
 
 const MAIN_THREAD = 'main';
 /** Threads report every 5 s; one that missed three reports is stuck, most likely in a call to the disk. */
@@ -55,6 +56,7 @@ export class Daemon {
   readonly #metrics: Metrics;
   readonly #source: StatusSource;
   readonly #ingestThreads: number;
+  readonly #tokens = new TokenFiles();
 
   #phase: Phase = 'starting';
   #admin: AdminServer | undefined;
@@ -86,11 +88,14 @@ export class Daemon {
     this.#faultLog = new FaultLog(log.logger, clock);
     this.#threads = new ThreadWatch(clock);
     this.#source = this.#statusSource();
-    this.#metrics = new Metrics({
-      ...this.#source,
-      faultRepeats: () => this.#faultLog.repeatsTotal,
-      droppedLogLines: () => log.droppedLines(),
-    });
+    this.#metrics = new Metrics(
+      {
+        ...this.#source,
+        faultRepeats: () => this.#faultLog.repeatsTotal,
+        droppedLogLines: () => log.droppedLines(),
+      },
+      config.ingest.metricsClients,
+    );
     this.stopped = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
@@ -110,6 +115,7 @@ export class Daemon {
       await this.#ingest?.terminate();
       await this.#journal?.terminate();
       await this.#admin?.close();
+      this.#tokens.close();
       throw error;
     }
   }
@@ -126,9 +132,15 @@ export class Daemon {
     }
     this.#threads.expect(MAIN_THREAD);
     this.#monitor.start(this.#clock, (report) => this.#threads.report(MAIN_THREAD, report));
+    await this.#tokens.open(this.#config, {
+      clock: this.#clock,
+      logger: this.#logger,
+      onTokens: (tokens) => this.#ingest?.setTokens(tokens),
+    });
     this.#admin = await openAdminServer(admin.adminSocket, {
       status: this.#source,
       metrics: this.#metrics,
+      tokens: () => this.#tokens.admin,
       onFault: (path, error) =>
         this.#faultLog.report(`admin ${path}`, 'error', `${path} failed: ${errorMessage(error)}`),
     });
@@ -154,6 +166,7 @@ export class Daemon {
         connect: (id) => theJournal.connectIngest(id),
         disconnect: (id) => theJournal.disconnectIngest(id),
         journalHealth: () => theJournal.health,
+        tokens: () => this.#tokens.senders,
         onStarted: (thread) => this.#threads.expect(thread),
         onEventLoop: (thread, report) => this.#threads.report(thread, report),
         onEnded: (thread) => this.#threads.ended(thread),
@@ -272,6 +285,7 @@ export class Daemon {
   #finish(exitStatus: number): number {
     if (this.#phase === 'stopped') return exitStatus;
     this.#phase = 'stopped';
+    this.#tokens.close();
     this.#faultLog.close();
     const balance = balanceOf(this.#books());
     const status = balance.isBalanced ? exitStatus : 1;
@@ -285,7 +299,7 @@ export class Daemon {
   }
 
   #statusSource(): StatusSource {
-    const { pipeline, journal } = this.#config;
+    const { ingest, pipeline, journal } = this.#config;
     const limits = memoryLimits(this.#config, this.#ingestThreads);
     const shown = shownConfig(
       Object.entries(daemonGroups).map(([name, group]) => [group, this.#config[name as keyof DaemonConfig]]),
@@ -300,6 +314,15 @@ export class Daemon {
       readiness: () => this.#readiness(),
       ledger: () => this.#books(),
       connectionsByThread: () => this.#ingest?.connectionsByThread() ?? {},
+      clients: () => ({
+        ...(this.#ingest?.clients() ?? {
+          clients: 0,
+          maxClients: ingest.maxClients,
+          rateShareBytes: undefined,
+          queueShareBytes: undefined,
+        }),
+        tokenFiles: this.#tokens.states,
+      }),
       queue: () =>
         this.#ingest?.queue() ?? {
           usedBytes: 0,

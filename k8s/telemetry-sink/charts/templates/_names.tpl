@@ -81,6 +81,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 GRPC_SERVER_SOCKET: {{ include "telemetry-sink.socket" (dict "host" .Values.listenHost "port" .Values.ports.grpc) | quote }}
 ADMIN_SOCKET: {{ include "telemetry-sink.socket" (dict "host" .Values.listenHost "port" .Values.ports.admin) | quote }}
 ALLOW_PLAINTEXT: {{ .Values.allowPlaintext | quote }}
+{{- if .Values.tokens.existingSecret }}
+TOKENS_FILE: /etc/telemetry-sink/tokens/tokens
+{{- end }}
+{{- if .Values.adminToken.existingSecret }}
+ADMIN_TOKEN_FILE: /etc/telemetry-sink/admin-token/tokens
+{{- else }}
+ALLOW_OPEN_ADMIN: "true"
+{{- end }}
 FILE_PATH: /app/data
 DRAIN_DELAY: {{ printf "%ds" (int .Values.drain.delaySeconds) | quote }}
 DRAIN_TIMEOUT: {{ printf "%ds" (int .Values.drain.timeoutSeconds) | quote }}
@@ -88,15 +96,14 @@ DRAIN_TIMEOUT: {{ printf "%ds" (int .Values.drain.timeoutSeconds) | quote }}
 
 {{/* What the schema cannot say. */}}
 {{- define "telemetry-sink.checkValues" -}}
-{{- $wired := include "telemetry-sink.wiredEnv" . | fromYaml -}}
-{{- $instead := dict "GRPC_SERVER_SOCKET" "listenHost and ports.grpc" "ADMIN_SOCKET" "listenHost and ports.admin" "ALLOW_PLAINTEXT" "allowPlaintext" "FILE_PATH" "persistence (it is mounted at /app/data)" "DRAIN_DELAY" "drain.delaySeconds" "DRAIN_TIMEOUT" "drain.timeoutSeconds" -}}
+{{- $instead := dict "GRPC_SERVER_SOCKET" "listenHost and ports.grpc" "ADMIN_SOCKET" "listenHost and ports.admin" "ALLOW_PLAINTEXT" "allowPlaintext" "TOKENS_FILE" "tokens.existingSecret" "ADMIN_TOKEN_FILE" "adminToken.existingSecret" "ALLOW_OPEN_ADMIN" "adminToken.existingSecret" "FILE_PATH" "persistence (it is mounted at /app/data)" "DRAIN_DELAY" "drain.delaySeconds" "DRAIN_TIMEOUT" "drain.timeoutSeconds" -}}
 {{- range $name, $_ := .Values.config -}}
-{{- if hasKey $wired $name -}}
+{{- if hasKey $instead $name -}}
 {{- fail (printf "config.%s: set %s instead, other parts of the chart follow from it" $name (get $instead $name)) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- if hasKey $wired .name -}}
+{{- if hasKey $instead .name -}}
 {{- fail (printf "extraEnv: %s: set %s instead, other parts of the chart follow from it" .name (get $instead .name)) -}}
 {{- end -}}
 {{- end -}}
