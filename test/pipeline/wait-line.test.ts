@@ -89,3 +89,50 @@ test('giveUpAll empties the line', () => {
   assert.deepEqual(log, ['a gave up after 0', 'b gave up after 0']);
   assert.equal(line.isEmpty, true);
 });
+
+test('clients take turns: one with many requests waits for itself, not the others for it', () => {
+  const { line, log, waiter, giveRoom } = lineUnderTest();
+  const [many, few, other] = [{}, {}, {}];
+  for (let i = 1; i <= 4; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
+  line.enter(waiter('few 1', 10, undefined, few));
+  line.enter(waiter('few 2', 10, undefined, few));
+  line.enter(waiter('other 1', 10, undefined, other));
+  // As room comes, a little at a time: turns go on where they stopped.
+  for (let i = 0; i < 7; i++) giveRoom(10);
+  assert.deepEqual(
+    log.map((entry) => entry.replace(' taken', '')),
+    ['many 1', 'few 1', 'other 1', 'many 2', 'few 2', 'many 3', 'many 4'],
+  );
+  assert.equal(line.isEmpty, true);
+});
+
+test('a client that has to leave room to others is passed over, and keeps its place', () => {
+  const { line, log, waiter, giveRoom, held } = lineUnderTest();
+  const [greedy, modest] = [{}, {}];
+  held.add(greedy);
+  line.enter(waiter('greedy', 10, undefined, greedy), 'held');
+  // Nobody who could go waits, so a newcomer of another client overtakes nobody.
+  assert.equal(line.mayPass(modest), true);
+  assert.equal(line.mayPass(greedy), false);
+  line.enter(waiter('modest', 10, undefined, modest));
+  assert.equal(line.mayPass({}), false);
+  giveRoom(10);
+  assert.deepEqual(log, ['modest taken']);
+  held.clear();
+  giveRoom(10);
+  assert.deepEqual(log, ['modest taken', 'greedy taken']);
+});
+
+test('a full line: the newest of who has most standing makes room, but never for one that would have more', () => {
+  const { line, log, waiter } = lineUnderTest({ capacityBytes: 100 });
+  const [many, few] = [{}, {}];
+  for (let i = 1; i <= 10; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
+  assert.equal(line.enter(waiter('many 11', 10, undefined, many)), false);
+  assert.deepEqual(log, []);
+  assert.ok(line.enter(waiter('few 1', 15, undefined, few)));
+  assert.deepEqual(log, ['many 10 gave up after 0', 'many 9 gave up after 0']);
+  assert.ok(line.enter(waiter('few 2', 30, undefined, few)));
+  assert.equal(line.waitingBytes, 95);
+  assert.equal(line.enter(waiter('few 3', 30, undefined, few)), false);
+  assert.ok(line.waitingBytes <= 100);
+});

@@ -1,0 +1,169 @@
+/**
+ * Fair shares of a slow disk: two ingest threads put together as the daemon has them, sharing what threads share, in
+ * front of a writer that takes so many bytes a second and no more. The clock is the test's; SECONDS= makes it longer.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Client } from '../../../src/base/client.ts';
+import { Ingest, type IngestDeps } from '../../../src/commands/serve/ingest.ts';
+import { type IngestOptions, newShares } from '../../../src/commands/serve/ingest-messages.ts';
+import { Ledger } from '../../../src/observe/ledger.ts';
+import type { BatchMessage } from '../../../src/pipeline/channel.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { item } from '../../support/reading-bytes.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const SECONDS = Number(process.env.SECONDS ?? 12);
+/** Bytes of lines a second. */
+const DISK = MiB;
+const STEP_MS = 10;
+
+/** First come, first written, at the speed of the disk. */
+class SlowWriter {
+  readonly #queue: { readonly port: MessagePort; readonly batch: BatchMessage; leftBytes: number }[] = [];
+  writtenBytes = 0;
+
+  add(port: MessagePort): void {
+    port.on('message', (batch: BatchMessage) => this.#queue.push({ port, batch, leftBytes: batch.length }));
+  }
+
+  write(bytes: number): void {
+    let left = bytes;
+    for (let head = this.#queue[0]; head !== undefined && left > 0; head = this.#queue[0]) {
+      const part = Math.min(left, head.leftBytes);
+      head.leftBytes -= part;
+      left -= part;
+      this.writtenBytes += part;
+      if (head.leftBytes > 0) return;
+      this.#queue.shift();
+      const { port, batch } = head;
+      port.postMessage({ results: [{ id: batch.id, bytes: batch.bytes, result: { ok: true } }] }, [
+        batch.bytes.buffer,
+      ]);
+    }
+  }
+}
+
+const settled = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+/** A request of so many lines of about 1000 bytes. */
+const reading = Buffer.from(item('x'.repeat(900)));
+const requestOf = (lines: number): Uint8Array => Buffer.concat(Array(lines).fill(reading));
+
+interface Sender {
+  readonly linesPerSecond: number;
+  readonly linesPerRequest: number;
+  /** The threads that its connections are on. */
+  readonly threads: readonly number[];
+}
+
+async function simulate(senders: readonly Sender[], ack: string, queueFull: string) {
+  const clock = new ManualClock();
+  const writer = new SlowWriter();
+  const shares = newShares(2, 64);
+  const ports: MessagePort[] = [];
+  const threads = [0, 1].map((index) => {
+    const { port1, port2 } = new MessageChannel();
+    writer.add(port2);
+    ports.push(port2);
+    return new Ingest(
+      {
+        grpc: { maxRequestBytes: 256 * KiB },
+        ingest: {
+          ack,
+          queueFull,
+          queueWaitMaxMs: 5000,
+          ratePerSecondBytes: 0,
+          rateBurstBytes: 0,
+          clientRatePerSecondBytes: 0,
+          clientRateBurstBytes: 0,
+          maxClients: 64,
+        },
+        pipeline: {
+          bufferSizeReadings: 1_000_000,
+          bufferBytes: 32 * KiB,
+          bufferFlushIntervalMs: 100,
+          queueBytes: MiB,
+          queueItems: 1024,
+        },
+      } as IngestOptions,
+      {
+        batches: port1,
+        ledger: new Ledger(),
+        clock,
+        place: { index, shares },
+        metrics: {
+          requestBytes() {},
+          batchFlushed() {},
+          batchAcknowledged() {},
+          malformed() {},
+          queueWaited() {},
+        } as unknown as IngestDeps['metrics'],
+        journalHealth: () => ({ ok: true }),
+      },
+    );
+  });
+  const clients = senders.map((_, i) => threads.map(() => new Client('token', `client-${i}`)));
+  const requests = senders.map(({ linesPerRequest }) => requestOf(linesPerRequest));
+  const asked = senders.map(() => 0);
+  const granted = senders.map(() => 0);
+  const due = senders.map((_, i) => i);
+  let turn = 0;
+  // What is asked for at the end is given 6 seconds to be answered.
+  for (let nowMs = 0; nowMs < SECONDS * 1000 + 6000; nowMs += STEP_MS) {
+    senders.forEach(({ linesPerSecond, linesPerRequest, threads: on }, i) => {
+      if (nowMs >= SECONDS * 1000) return;
+      for (; due[i]! <= nowMs; due[i]! += (linesPerRequest * 1000) / linesPerSecond) {
+        asked[i]!++;
+        const thread = on[turn++ % on.length]!;
+        const client = clients[i]![thread]!;
+        const call = {
+          client,
+          deadlineMs: undefined,
+          peer: 'test',
+          cancelled: false,
+          onCancelled: undefined,
+        };
+        threads[thread]!.handle(requests[i]!, call, (outcome) => {
+          if (outcome.kind === 'ok') granted[i]!++;
+        });
+      }
+    });
+    writer.write((DISK * STEP_MS) / 1000);
+    await settled();
+    clock.advance(STEP_MS);
+    if (nowMs % 250 === 0) for (const thread of threads) thread.considerOthers();
+  }
+  for (const thread of threads) thread.cancel();
+  for (const port of ports) port.close();
+  return {
+    asked,
+    granted,
+    shares: granted.map((count, i) => count / asked[i]!),
+    writtenBytes: writer.writtenBytes,
+  };
+}
+
+for (const ack of ['written', 'accepted']) {
+  for (const queueFull of ['wait', 'refuse']) {
+    test(`ACK=${ack}, QUEUE_FULL=${queueFull}: one at 100 times its share takes nothing from nine that ask for less than theirs`, async () => {
+      // A tenth of the disk is 105 lines a second.
+      const modest = (i: number): Sender => ({ linesPerSecond: 90, linesPerRequest: 3, threads: [i % 2] });
+      const { shares, writtenBytes } = await simulate(
+        [
+          { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0, 1] },
+          ...Array.from({ length: 9 }, (_, i) => modest(i)),
+        ],
+        ack,
+        queueFull,
+      );
+      for (let i = 1; i < 10; i++) assert.ok(shares[i]! >= 0.95, `client ${i}: ${shares.join(' ')}`);
+      // The disk was kept busy: what the nine leave is the other's.
+      assert.ok(writtenBytes >= 0.9 * DISK * SECONDS, `${writtenBytes}`);
+    });
+  }
+}

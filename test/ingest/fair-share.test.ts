@@ -1,0 +1,163 @@
+/**
+ * Fair shares of the byte rate: simulated clients that ask at fixed rates and take a refusal as it is, over the
+ * admissions of two threads and a clock of their own. Nobody retries, so a refusal is a loss: the hardest case.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Client } from '../../src/base/client.ts';
+import { Admission, newAdmissionCells } from '../../src/ingest/admission.ts';
+import { maxMinShare } from '../../src/ingest/max-min.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+
+interface Sender {
+  /** Bytes a second. */
+  readonly asks: number;
+  readonly requestBytes: number;
+  /** First asks then. */
+  readonly fromMs?: number;
+  readonly quota?: { readonly ratePerSecondBytes: number; readonly burstBytes: number };
+}
+
+const RATE = 1_000_000;
+
+/** What each got of what it asked for, from `warmUpMs` on. */
+function simulate(
+  senders: readonly Sender[],
+  options: { seconds?: number; warmUpMs?: number; maxClients?: number; rate?: number; burst?: number } = {},
+): { readonly granted: number[]; readonly asked: number[]; readonly total: number } {
+  const clock = new ManualClock();
+  const cells = newAdmissionCells(options.maxClients ?? 64);
+  const limits = {
+    maxRequestBytes: 4 * 1024 * 1024,
+    ratePerSecondBytes: options.rate ?? RATE,
+    rateBurstBytes: options.burst ?? options.rate ?? RATE,
+    clientRatePerSecondBytes: 0,
+    clientRateBurstBytes: 0,
+  };
+  const threads = [0, 1].map(() => new Admission(limits, clock, cells));
+  const clients = senders.map(({ quota }, i) =>
+    threads.map(() => new Client('token', `client-${i}`, quota && { ...quota })),
+  );
+  const due = senders.map(({ fromMs = 0 }, i) => fromMs + i * 0.37);
+  const granted = senders.map(() => 0);
+  const asked = senders.map(() => 0);
+  let total = 0;
+  let turn = 0;
+  const endMs = (options.seconds ?? 20) * 1000;
+  const warmUpMs = options.warmUpMs ?? 0;
+  for (let nowMs = 0; nowMs < endMs; nowMs++) {
+    senders.forEach(({ asks, requestBytes }, i) => {
+      for (; due[i]! <= nowMs; due[i]! += (requestBytes * 1000) / asks) {
+        const thread = turn++ % 2;
+        const isAdmitted = threads[thread]!.admit(requestBytes, clients[i]![thread]!) === undefined;
+        if (isAdmitted) total += requestBytes;
+        if (nowMs < warmUpMs) continue;
+        asked[i]! += requestBytes;
+        if (isAdmitted) granted[i]! += requestBytes;
+      }
+    });
+    clock.advance(1);
+  }
+  return { granted, asked, total };
+}
+
+const modest = (asks: number, requestBytes = 1000): Sender => ({ asks, requestBytes });
+const shareOf = ({ granted, asked }: ReturnType<typeof simulate>, i: number): number =>
+  granted[i]! / asked[i]!;
+
+test('one at 100 times its share takes nothing from nine that ask for theirs', () => {
+  // All that the nine ask for fits; without the tenth they would get everything.
+  const senders = [
+    modest(100 * (RATE / 10), 2000),
+    ...Array.from({ length: 9 }, () => modest(0.95 * (RATE / 10))),
+  ];
+  const result = simulate(senders);
+  for (let i = 1; i < 10; i++) assert.ok(shareOf(result, i) >= 0.98, `client ${i}: ${shareOf(result, i)}`);
+  // And what they leave is not wasted.
+  assert.ok(result.granted[0]! >= 0.9 * (RATE / 10) * 20, `${result.granted[0]}`);
+  assert.ok(result.total >= 0.97 * RATE * 20, `${result.total}`);
+});
+
+test('the rate and the burst are never passed, whatever the shares say', () => {
+  const { total } = simulate([modest(100 * RATE), modest(100 * RATE), modest(RATE / 10)], { seconds: 10 });
+  assert.ok(total <= RATE * 10 + RATE, `${total}`);
+});
+
+test('what some leave goes to those who want more, each alike', () => {
+  // Five want little, four want half as much again as a tenth, one wants everything: max-min gives the four theirs.
+  const senders = [
+    modest(10 * RATE),
+    ...Array.from({ length: 5 }, () => modest(0.02 * RATE)),
+    ...Array.from({ length: 4 }, () => modest(0.15 * RATE)),
+  ];
+  const result = simulate(senders, { seconds: 30, warmUpMs: 1000 });
+  for (let i = 1; i < 10; i++) assert.ok(shareOf(result, i) >= 0.95, `client ${i}: ${shareOf(result, i)}`);
+});
+
+test('two that want everything get the same', () => {
+  const { granted } = simulate([modest(20 * RATE, 5000), modest(5 * RATE, 1000)], {
+    seconds: 30,
+    warmUpMs: 1000,
+  });
+  assert.ok(Math.abs(granted[0]! - granted[1]!) < 0.25 * granted[1]!, `${granted}`);
+});
+
+test('a newcomer has its share within a second, also beside one that had everything', () => {
+  const result = simulate([modest(10 * RATE), { ...modest(0.4 * RATE), fromMs: 5000 }], {
+    seconds: 15,
+    warmUpMs: 6000,
+  });
+  assert.ok(shareOf(result, 1) >= 0.95, `${shareOf(result, 1)}`);
+});
+
+test('large requests of a modest client pass beside small ones of an aggressive one', () => {
+  const result = simulate([modest(10 * RATE, 1000), modest(0.3 * RATE, 300_000)], {
+    seconds: 40,
+    warmUpMs: 2000,
+  });
+  assert.ok(shareOf(result, 1) >= 0.95, `${shareOf(result, 1)}`);
+});
+
+test('an only client has the whole rate and the whole burst', () => {
+  const { granted } = simulate([modest(3 * RATE)], { seconds: 10 });
+  assert.ok(granted[0]! >= 0.999 * 11 * RATE, `${granted[0]}`);
+});
+
+test('more clients than the table tells apart: those with a row lose nothing to the others', () => {
+  const crowd = Array.from({ length: 200 }, () => ({ ...modest(0.1 * RATE), fromMs: 1000 }));
+  // 4 clients have 9 rows, 16 places are tried: 8 are told apart.
+  const result = simulate([modest(0.05 * RATE), modest(0.05 * RATE), ...crowd], {
+    maxClients: 4,
+    seconds: 10,
+    warmUpMs: 2000,
+  });
+  for (const i of [0, 1]) assert.ok(shareOf(result, i) >= 0.95, `client ${i}: ${shareOf(result, i)}`);
+});
+
+test('max-min: everybody gets what he asks up to the share, and together exactly what there is', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 1_000_000 }), { minLength: 1, maxLength: 50 }),
+      fc.integer({ min: 1, max: 10_000_000 }),
+      (asked, capacity) => {
+        const share = maxMinShare(Float64Array.from(asked), capacity);
+        const sum = asked.reduce((total, amount) => total + amount, 0);
+        const given = asked.reduce((total, amount) => total + Math.min(amount, share), 0);
+        if (sum <= capacity) assert.equal(share, capacity);
+        else assert.ok(Math.abs(given - capacity) <= 1e-6 * capacity, `${given} of ${capacity}`);
+        assert.ok(share >= capacity / asked.length - 1e-6);
+      },
+    ),
+    { seed: 20261121, numRuns: 500 },
+  );
+});
+
+test('a quota holds a client to its own rate, whatever thread its calls come to', () => {
+  const quota = { ratePerSecondBytes: 50_000, burstBytes: 100_000 };
+  const { granted } = simulate([{ ...modest(RATE), quota }, modest(0.5 * RATE)], { seconds: 10 });
+  assert.ok(
+    granted[0]! <= 50_000 * 10 + 100_000 && granted[0]! >= 0.98 * (50_000 * 10 + 100_000),
+    `${granted}`,
+  );
+});
