@@ -45,14 +45,15 @@ RUN chmod -R a+rX bin proto package.json LICENSE \
  && mkdir -p /app/data \
  && chown 10001:10001 /app/data \
  && chmod 0750 /app/data
-# ALLOW_PLAINTEXT is deliberate and visible: the listeners below answer beyond loopback and speak no TLS, so what
-# may reach them is decided by the network around the container. HOME exists because the uid has no account.
+# ALLOW_PLAINTEXT and ALLOW_OPEN_ADMIN are deliberate and visible: the listeners below answer beyond loopback, and
+# until TLS, TOKENS_FILE or ADMIN_TOKEN_FILE are set they ask nobody who he is. What may reach them is decided by the network around the container. HOME exists because the uid has no account.
 ENV NODE_ENV=production \
     HOME=/tmp \
     FILE_PATH=/app/data \
     GRPC_SERVER_SOCKET=0.0.0.0:50051 \
     ADMIN_SOCKET=0.0.0.0:9464 \
     ALLOW_PLAINTEXT=true \
+    ALLOW_OPEN_ADMIN=true \
     LOG_FORMAT=json
 # A number, so that Kubernetes can see that it is not root; above 10000, so that it meets no account of the host.
 USER 10001:10001

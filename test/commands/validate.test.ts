@@ -44,7 +44,13 @@ test('--json carries parsed values, sources, faults and warnings', async () => {
 
 test('checks across rooms are reported too', async () => {
   const { status, stdout } = await runCommandLine(['validate'], {
-    env: { ADMIN_SOCKET: ':8000', QUEUE_BYTES: '1MiB', BUFFER_BYTES: '2MiB', RATE_BURST: '1MiB' },
+    env: {
+      ADMIN_SOCKET: ':8000',
+      ALLOW_OPEN_ADMIN: 'true',
+      QUEUE_BYTES: '1MiB',
+      BUFFER_BYTES: '2MiB',
+      RATE_BURST: '1MiB',
+    },
   });
   assert.equal(status, 2);
   assert.match(stdout, /GRPC_SERVER_SOCKET and ADMIN_SOCKET are the same address/);

@@ -90,6 +90,7 @@ describe('compose.yaml', { skip: requirement('helm') }, () => {
 
   test('asks for plaintext in plain sight', () => {
     assert.equal(service().environment.ALLOW_PLAINTEXT, 'true');
+    assert.equal(service().environment.ALLOW_OPEN_ADMIN, 'true');
   });
 
   test('probes as the image does', () => {

@@ -49,6 +49,7 @@ describe('the Dockerfile', () => {
     const ports = ['GRPC_SERVER_SOCKET', 'ADMIN_SOCKET'].map((name) => env.get(name)!.split(':').at(-1));
     assert.deepEqual(only('EXPOSE').text.split(' '), ports);
     assert.equal(env.get('ALLOW_PLAINTEXT'), 'true');
+    assert.equal(env.get('ALLOW_OPEN_ADMIN'), 'true');
   });
 
   test('sets an environment that the daemon accepts', () => {
