@@ -29,7 +29,7 @@ export function memoryLimits(
   return [
     // All threads share these budgets. Requests being received or answered; those in the wait line are still open calls, so they are in here too.
     { name: 'receive', bytes: grpc.receiveBufferBytes },
-    { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES },
+    { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES[grpc.transport] },
     // Lines between the encoder and the disk.
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.
