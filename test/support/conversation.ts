@@ -22,7 +22,7 @@ const CHANGES: readonly Change[] = [
 /** nghttp2 ends the connection over it, where RFC 9113 8.1.1 wants the stream to end. */
 const LYING: Change = [['content-length', '3']];
 
-const body = fc.oneof(
+const anyBody = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.uint8Array({ maxLength: 60 }).map((content) => prefixed(content, content.length, 0)),
@@ -45,7 +45,7 @@ function prefixed(content: Uint8Array, length: number, flag: number): Buffer {
 type Step = (state: { nextStreamId: number }) => Buffer;
 
 /** A whole call: headers, body in one or two frames, the end. */
-const callWith = (changes: readonly Change[]): fc.Arbitrary<Step> =>
+const callWith = (changes: readonly Change[], body: fc.Arbitrary<Buffer> = anyBody): fc.Arbitrary<Step> =>
   fc
     .record({
       changes: fc.constantFrom(...changes),
@@ -111,6 +111,12 @@ export const toleratedCalls: fc.Arbitrary<Conversation> = fc.record({
   bytes: steps(callWith(CHANGES), 12),
   cuts,
 });
+
+/** The same around messages of the caller's making. */
+export function toleratedCallsOf(messages: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Conversation> {
+  const bodies = messages.map((message) => prefixed(message, message.length, 0));
+  return fc.record({ bytes: steps(callWith(CHANGES, bodies), 12), cuts });
+}
 
 /** Calls, stray frames between them, and bytes that changed on the way. */
 export const noise: fc.Arbitrary<Conversation> = fc
