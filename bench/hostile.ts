@@ -1,0 +1,166 @@
+/**
+ * What attackers cost the honest: goodput at half of the daemon's maximum, without and with each attack of the corpus
+ * (test/hostile). Exits with 1 when one costs more than `--most`. `npm run test:hostile` runs it behind the corpus' own test.
+ */
+
+import { CORPUS } from '../test/hostile/corpus.ts';
+import { Raiders } from '../test/hostile/raiders.ts';
+import { BenchArguments, formatDurationMs } from './arguments.ts';
+import { commonOptions, commonWish, daemonEnvironment, noteOf, transportName } from './common-options.ts';
+import { type Cores, chooseOneCore } from './cores.ts';
+import { DaemonUnderTest } from './daemon-under-test.ts';
+import { figure, markdownTable, rounded, spreadOf } from './figures.ts';
+import type { SendSummary } from './load.ts';
+import { describeMachine } from './machine.ts';
+import { measureMaximum } from './maximum.ts';
+import { startOpenLoop } from './open-loop.ts';
+import { deliver, reprintCommand } from './results.ts';
+import { makeScratch } from './scratch.ts';
+
+const args = new BenchArguments('npm run bench:hostile: what each attack costs honest clients', {
+  attack: { default: '', help: 'Only those whose name contains this' },
+  readings: { default: '100', help: 'Readings per honest request' },
+  share: { default: '0.5', help: 'Honest rate, as a share of the measured maximum' },
+  raiders: { default: '8', help: 'Attackers at a time' },
+  duration: { default: '2s', help: 'Length of a run' },
+  most: { default: '0.1', help: 'Loss of goodput that is still allowed' },
+  ...commonOptions,
+});
+const common = commonWish(args);
+const durationMs = args.durationMs('duration');
+const most = args.number('most');
+const readings = args.count('readings');
+const raiderCount = args.count('raiders');
+// The daemon has one core: attackers who do not share it could take nothing from anybody.
+const cores = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
+const attacks = CORPUS.filter(({ name }) => name.includes(args.text('attack')));
+if (attacks.length === 0) args.fail(`--attack ${args.text('attack')}: none is called like that`);
+
+interface Result {
+  readonly attack: string;
+  readonly transport: string;
+  /** Acknowledged of what was planned. */
+  readonly calm: number;
+  readonly attacked: number;
+  readonly p99CalmMs: number;
+  readonly p99AttackedMs: number;
+  readonly raiderConnections: number;
+  readonly raiderBytes: number;
+}
+
+const scratch = makeScratch(args.text('folder'));
+const machine = describeMachine(scratch);
+const raiders = new Raiders();
+const results: Result[] = [];
+const rates: Record<string, number> = {};
+for (const transport of common.transports) {
+  const environment = daemonEnvironment(transport, 'written', { INGEST_THREADS: '1', RETAIN_FILES: '2' });
+  const daemon = await DaemonUnderTest.start({ parent: scratch, cores, environment });
+  try {
+    const shape = { ...common, cores, scratch, readingsPerRequest: readings };
+    const requestsPerSecond = (await measureMaximum(daemon, shape, 3000)) * args.number('share', 0.001);
+    rates[transportName(transport)] = Math.round(requestsPerSecond);
+    let calm: Honest | undefined;
+    for (const [i, { name }] of attacks.entries()) {
+      // The calm is measured anew now and then: the machine has other work, and not always the same.
+      if (calm === undefined || i % 5 === 0) calm = await honest(daemon, cores, requestsPerSecond);
+      await raiders.attack(name, daemon.grpc, raiderCount);
+      const attacked = await honest(daemon, cores, requestsPerSecond);
+      const { connections, bytes } = await raiders.end();
+      results.push({
+        attack: name,
+        transport: transportName(transport),
+        calm: calm.share,
+        attacked: attacked.share,
+        p99CalmMs: calm.p99Ms,
+        p99AttackedMs: attacked.p99Ms,
+        raiderConnections: connections,
+        raiderBytes: bytes,
+      });
+      console.error(`${transportName(transport)}, ${name}: goodput ${percent(attacked.share / calm.share)}`);
+    }
+    const { requestsDifference, readingsDifference } = await daemon.stop();
+    if (requestsDifference !== 0 || readingsDifference !== 0) throw new Error('the books do not balance');
+  } finally {
+    await daemon.remove();
+  }
+}
+await raiders.close();
+
+interface Honest {
+  readonly share: number;
+  readonly p99Ms: number;
+}
+
+async function honest(daemon: DaemonUnderTest, cores: Cores, requestsPerSecond: number): Promise<Honest> {
+  const load = startOpenLoop({
+    target: daemon.grpc,
+    requestsPerSecond,
+    readingsPerRequest: readings,
+    connections: common.connections,
+    durationMs,
+    cores,
+  });
+  const summary = JSON.parse(await load.ended) as SendSummary;
+  if (!summary.delivered) throw new Error(`not everything was delivered: ${JSON.stringify(summary)}`);
+  // Over the time that it took, so that what was acknowledged late counts as lost.
+  const share = Math.min(1, summary.requests.per_s / requestsPerSecond);
+  return { share, p99Ms: summary.latency_ms.p99 };
+}
+
+function percent(share: number): string {
+  return `${figure(share * 100)}%`;
+}
+
+const lost = ({ calm, attacked }: Result): number => 1 - attacked / calm;
+const tooMuch = results.filter((result) => lost(result) > most);
+const header = [
+  'transport',
+  'attack',
+  'goodput',
+  'p99 ms',
+  'p99 ms without',
+  'attackers came',
+  'MiB they sent',
+];
+const rows = results.map((result) => [
+  result.transport,
+  result.attack,
+  percent(result.attacked / result.calm),
+  figure(result.p99AttackedMs),
+  figure(result.p99CalmMs),
+  String(result.raiderConnections),
+  figure(result.raiderBytes / (1 << 20)),
+]);
+const verdict =
+  tooMuch.length === 0
+    ? `No attack cost more than ${percent(most)}.`
+    : `Cost more than ${percent(most)}: ${tooMuch.map(({ transport, attack }) => `${attack} (${transport})`).join(', ')}.`;
+deliver(
+  {
+    name: 'hostile',
+    title: 'What attackers cost the honest',
+    command: reprintCommand('bench:hostile'),
+    machine,
+    conditions: [
+      `Honest load: send, open loop, ${readings} readings per request over ${common.connections} connections, at ${args.text('share')} of the maximum measured before (${Object.entries(
+        rates,
+      )
+        .map(([transport, rate]) => `${transport}: ${rate} requests/s`)
+        .join(', ')}).`,
+      `${raiderCount} attackers at a time, each back as soon as it is thrown out, as fast as the daemon takes it.`,
+      'Goodput: requests acknowledged per second with the attack, of those without. ACK=written, one ingest thread.',
+      `${formatDurationMs(durationMs)} each. Pinned: ${cores.text}; the attackers' thread is not pinned.`,
+      ...noteOf(args),
+    ],
+    body: `${markdownTable([header, ...rows])}\n\n${verdict}`,
+    figures: {
+      most_loss: most,
+      requests_per_second: rates,
+      goodput: spreadOf(results.map(({ calm, attacked }) => attacked / calm)),
+      attacks: results.map((result) => ({ ...result, lost: rounded(lost(result)) })),
+    },
+  },
+  common,
+);
+if (tooMuch.length > 0) process.exitCode = 1;
