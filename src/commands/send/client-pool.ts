@@ -13,22 +13,24 @@ const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MAX_MS = 1_000;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
-/** Never changed by a call without interceptors or credentials, so one serves all. */
-const NO_METADATA = new Metadata();
 
 export interface ClientPoolOptions {
   readonly target: string;
   readonly connections: number;
   readonly gzip: boolean;
+  readonly token: string | undefined;
 }
 
 export class ClientPool {
   readonly #clients: Client[] = [];
   readonly #target: string;
+  /** Never changed by a call without interceptors or credentials, so one serves all. */
+  readonly #metadata = new Metadata();
   #next = 0;
 
   constructor(options: ClientPoolOptions) {
     this.#target = options.target;
+    if (options.token !== undefined) this.#metadata.set('authorization', `Bearer ${options.token}`);
     // A proxy for the outside world is of no use on the way to our own machine.
     const isLocal = /^(localhost|127\.|\[::1\])/.test(options.target);
     for (let index = 0; index < options.connections; index++) {
@@ -75,7 +77,7 @@ export class ClientPool {
   call(body: Buffer, deadlineMs: number, onDone: (error: ServiceError | null) => void): void {
     const client = this.#clients[this.#next]!;
     this.#next = (this.#next + 1) % this.#clients.length;
-    client.makeUnaryRequest(METHOD, asIs, asIs, body, NO_METADATA, { deadline: deadlineMs }, onDone);
+    client.makeUnaryRequest(METHOD, asIs, asIs, body, this.#metadata, { deadline: deadlineMs }, onDone);
   }
 
   close(): void {

@@ -13,6 +13,7 @@ import type { LoadPlan } from './plan.ts';
 import { requestCount, shareOf } from './plan.ts';
 import type { RequestSource } from './request-source.ts';
 import { ClosedLoopSchedule, OpenLoopSchedule } from './schedule.ts';
+import { readToken } from './token.ts';
 
 /** A scheduled load ends by its last request; time cuts it only when it is further behind than this. */
 const SCHEDULE_GRACE_MS = 250;
@@ -55,6 +56,7 @@ export class LocalLoad implements Load {
       target: plan.target,
       connections: shareOf(plan.connections, share.thread, share.threads),
       gzip: plan.gzip,
+      token: plan.tokenFile === undefined ? undefined : readToken(plan.tokenFile),
     });
   }
 

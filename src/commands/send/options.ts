@@ -168,6 +168,13 @@ export const deliveryOptions = optionGroup({
       help: 'Address of the daemon',
     },
     gzip: { flag: 'gzip', type: 'boolean', default: 'false', help: 'Compress the requests' },
+    tokenFile: {
+      env: 'SEND_TOKEN_FILE',
+      flag: 'token-file',
+      type: 'path',
+      default: '',
+      help: 'File with the bearer token to send, and nothing else in it',
+    },
     timeout: {
       flag: 'timeout',
       type: 'duration',
@@ -260,6 +267,7 @@ export function loadPlan({ what, pace, delivery, report }: SendConfig): LoadPlan
     connections: pace.connections,
     concurrency: concurrencyOf(pace),
     gzip: delivery.gzip,
+    tokenFile: delivery.tokenFile === '' ? undefined : delivery.tokenFile,
     timeoutMs: delivery.timeout,
     retries: delivery.retries === 'unlimited' ? Number.POSITIVE_INFINITY : Number(delivery.retries),
     connectTimeoutMs: delivery.connectTimeout,

@@ -29,6 +29,8 @@ export interface LoadPlan {
   readonly connections: number;
   readonly concurrency: number;
   readonly gzip: boolean;
+  /** The path, not the token: plans are handed around and shown. */
+  readonly tokenFile: string | undefined;
   readonly timeoutMs: number;
   /** Retries per request after its first attempt; Infinity for as many as it takes. */
   readonly retries: number;
