@@ -80,8 +80,8 @@ for (const transport of TRANSPORTS) {
     assert.match(metrics, /^telemetry_sink_requests_refused_total\{reason="unauthenticated"\} [1-9]/m);
     assert.match(metrics, /^telemetry_sink_connections 1$/m);
     const status = (await (await fetch(`http://${admin}/api/v1/status`)).json()) as Status;
-    assert.equal(status.clients.token_files[0].tokens, 1);
-    assert.match(status.clients.token_files[0].fault, /^line 2: /);
+    assert.equal(status.clients.token_files[0]!.tokens, 1);
+    assert.match(status.clients.token_files[0]!.fault, /^line 2: /);
 
     await secret.put(`pump ${SECOND}\nboiler ${FIRST}\n`);
     await daemon.logged('read again, 2 tokens are good now');
