@@ -139,9 +139,16 @@ export class SegmentArchiver {
       const lines = this.#manifest.damagedLines.join(', ');
       this.#fault('recover', MANIFEST_FILE, new DamageError(`skipped unreadable lines ${lines}`), false);
     }
-    this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, (file, error) =>
-      this.#fault('recover', file, error, false),
+    const isDurable = await this.#manifest.makeDurable().then(
+      () => true,
+      (error) => this.#fault('recover', MANIFEST_FILE, error, false),
     );
+    // Otherwise what is half done stays so until the next start.
+    if (isDurable === true) {
+      this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, (file, error) =>
+        this.#fault('recover', file, error, false),
+      );
+    }
     await removeAbandonedCopies(this.#folder).catch((error) =>
       this.#fault('recover', this.#folder, error, false),
     );

@@ -91,6 +91,26 @@ export class ManifestFile {
     });
   }
 
+  /**
+   * What an earlier process left may be in the page cache only, and a sync of it that failed then is not tried again
+   * by the kernel: written anew, it is on the disk. Where there is no room for that, or lines that cannot be read would
+   * be lost by it, a sync has to do. Throws when that fails as well; then nothing may be done that relies on the records.
+   */
+  makeDurable(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#length === 0) return;
+      if (this.damagedLines.length === 0) {
+        try {
+          await this.#rewrite([]);
+          return;
+        } catch {
+          // The next best.
+        }
+      }
+      await this.#fileSystem.sync(this.#fd);
+    });
+  }
+
   close(): Promise<void> {
     return this.#inTurn(() => this.#fileSystem.close(this.#fd));
   }

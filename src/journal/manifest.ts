@@ -4,8 +4,8 @@
  * Invariants:
  * 1. Every record is the full truth about its segment; the last record of a segment number wins.
  * 2. A record is on the disk before anything is done that relies on it (unlinking, above all).
- * 3. Loading never fails on content: a torn last line is ignored, as a crash leaves it; a damaged line in
- *    the middle is skipped and reported.
+ * 3. Loading never fails on content: a torn last line is ignored, as a crash leaves it, and so is a line with
+ *    zeroes in it; a line that is damaged otherwise is skipped and reported.
  *
  *   (open, no record) ──closed──▶ closed, none ──compressed──▶ closed, gzip | zstd
  *                                      └──────retention──────────────┴─────▶ deleted
@@ -146,8 +146,10 @@ export function parseManifest(content: Uint8Array | string): Manifest {
     lineCount++;
     if (line === '') continue;
     const record = parseManifestRecord(line);
-    if (record === undefined) damagedLines.push(lineCount);
-    else latest.set(record.segment, record);
+    if (record === undefined) {
+      // Zeroes are what a power cut leaves of a write that was on its way: nobody was told of that record.
+      if (!line.includes('\0')) damagedLines.push(lineCount);
+    } else latest.set(record.segment, record);
   }
   lineCount--; // the empty piece after the last newline
   const records = new Map([...latest].sort(([a], [b]) => a - b));

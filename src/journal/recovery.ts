@@ -246,12 +246,15 @@ class SegmentRecovery {
     const after = Buffer.from(scan.blocks.map(encodeBlock).join(''));
     let same = 0;
     while (same < after.length && same < before.length && after[same] === before[same]) same++;
-    if (same === after.length && same === before.length) return;
+    const isRight = same === after.length && same === before.length;
     await this.#attempt('complete the sidecar', async () => {
       const fd = await this.#fileSystem.open(this.#sidecarPath, 'write');
       try {
-        await this.#fileSystem.truncate(fd, same);
-        await writeFully(this.#fileSystem, fd, after.subarray(same), same);
+        if (!isRight) {
+          await this.#fileSystem.truncate(fd, same);
+          await writeFully(this.#fileSystem, fd, after.subarray(same), same);
+        }
+        // Also when nothing was missing: what is right in the page cache need not be on the disk yet.
         await this.#fileSystem.sync(fd);
       } finally {
         await this.#fileSystem.close(fd);

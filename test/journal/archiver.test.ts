@@ -27,6 +27,8 @@ import { loadManifest, viewFolder } from '../../src/journal/folder-view.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
 import { JOURNAL_FOLDER, segmentsAmong } from '../../src/journal/segment-name.ts';
 import { verifyFolder } from '../../src/journal/verify.ts';
+import type { FaultRule } from '../support/faulty-file-system.ts';
+import { faultyFileSystem } from '../support/faulty-file-system.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { sampleLines, temporaryFolder, writeSegment } from '../support/sample-journal.ts';
 
@@ -520,6 +522,55 @@ test('a manifest that is mostly garbage is rewritten, and goes on growing right 
   second.archiver.closed(await writeSegment(folder, 2));
   await second.archiver.close({ finishHashes: true });
   assert.equal((await loadManifest(folder))!.lineCount, 2);
+  await assertClean(folder);
+});
+
+/** A record says that it is compressed, and the plain file is still there: as a crash may leave it. */
+async function halfCompressed(
+  t: Parameters<typeof temporaryFolder>[0],
+): Promise<{ folder: string; plain: string }> {
+  const folder = await temporaryFolder(t);
+  const segment = await writeSegment(folder, 1);
+  const plain = join(folder, segment.file);
+  const content = await readFile(plain);
+  const first = await begin(options(folder, { compress: 'gzip' }));
+  first.archiver.closed(segment);
+  await first.archiver.idle();
+  await first.archiver.close({ finishHashes: true });
+  await writeFile(plain, content);
+  return { folder, plain: segment.file };
+}
+
+test('what relies on a record found at the start waits until that record is surely on the disk', async (t) => {
+  const { folder, plain } = await halfCompressed(t);
+  const fileSystem = faultyFileSystem();
+  const { archiver, faults } = await begin(options(folder), fileSystem);
+  await archiver.close({ finishHashes: true });
+  const names = fileSystem.calls.map(({ method, path }) => `${method} ${path.slice(folder.length + 1)}`);
+  const synced = names.indexOf(`syncFolder ${JOURNAL_FOLDER}`);
+  assert.ok(names.indexOf(`rename ${JOURNAL_FOLDER}/manifest.jsonl.tmp`) < synced);
+  assert.ok(synced < names.indexOf(`unlink ${plain}`));
+  assert.deepEqual(faults, []);
+  await assertClean(folder);
+});
+
+test('a manifest that cannot be written anew is synced as it is; one that cannot be synced is not relied on', async (t) => {
+  const { folder, plain } = await halfCompressed(t);
+  const noNewFile: FaultRule = ({ path }) =>
+    path.endsWith('manifest.jsonl.tmp') ? { kind: 'error', code: 'ENOSPC' } : undefined;
+  const noSync: FaultRule = (call) =>
+    call.method === 'sync' ? { kind: 'error', code: 'EIO' } : noNewFile(call);
+  const doubtful = await begin(options(folder), faultyFileSystem(noSync));
+  await doubtful.archiver.close({ finishHashes: true });
+  assert.deepEqual(
+    doubtful.faults.map(({ task, file, code }) => ({ task, file, code })),
+    [{ task: 'recover', file: 'manifest.jsonl', code: 'EIO' }],
+  );
+  assert.ok((await readdir(folder)).includes(plain));
+  const next = await begin(options(folder), faultyFileSystem(noNewFile));
+  await next.archiver.close({ finishHashes: true });
+  assert.deepEqual(next.faults, []);
+  assert.ok(!(await readdir(folder)).includes(plain));
   await assertClean(folder);
 });
 

@@ -157,6 +157,19 @@ test('the last record of a segment wins, and a torn last line is ignored at ever
   assert.equal(highestSegment(parseManifest(whole)), 2);
 });
 
+test('a manifest line with zeroes in it is what a power cut left of a write, and no damage', () => {
+  const line = encodeManifestRecord(RECORD);
+  const second = encodeManifestRecord({
+    ...RECORD,
+    segment: 2,
+    file: RECORD.file.replace('1.jsonl', '2.jsonl'),
+  });
+  const lost = `${line}${'\0'.repeat(100)}${line.slice(100)}${second}`;
+  const manifest = parseManifest(lost);
+  assert.deepEqual([...manifest.records.keys()], [1, 2]);
+  assert.deepEqual(manifest.damagedLines, []);
+});
+
 test('damaged manifest lines are skipped and named; unknown keys are ignored', () => {
   const line = encodeManifestRecord(RECORD);
   const later = line.replace('{"segment":1', '{"later":[1],"segment":1');

@@ -104,6 +104,18 @@ describe('recovery', { timeout: 60_000 }, () => {
     assert.deepEqual(harness.opened, [8]);
   });
 
+  test('a sidecar that is right is synced all the same: the page cache is not the disk', async () => {
+    const folder = temporaryFolder();
+    crashed(folder.path, lines);
+    await recover(folder.path);
+    const harness = await recover(folder.path);
+    const ofSidecar = harness.fileSystem.calls.filter(({ path }) => path.endsWith('.blocks'));
+    assert.deepEqual(
+      ofSidecar.map(({ method }) => method).filter((method) => method !== 'stat' && method !== 'read'),
+      ['open', 'close', 'open', 'sync', 'close'],
+    );
+  });
+
   test('empty files and files without a whole line are removed', async () => {
     const folder = temporaryFolder();
     crashed(folder.path, '{"torn', '');
