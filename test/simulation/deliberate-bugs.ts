@@ -1,0 +1,125 @@
+/**
+ * Bugs put in on purpose, to show that the simulation would find them: each changes what one part does at a
+ * seam of the simulation, so that the production code knows nothing of them.
+ */
+import type { FileSystem } from '../../src/journal/file-system.ts';
+import type { JsonWriter } from '../../src/journal/json-writer.ts';
+import type { SegmentScan } from '../../src/journal/segment-scan.ts';
+import type { BatchMessage, ResultMessage } from '../../src/pipeline/channel.ts';
+
+export interface Bug {
+  readonly name: string;
+  /** In place of the file system of the disk. `pathOf` tells what a descriptor is open for. */
+  fileSystem?(real: FileSystem, pathOf: (fd: number) => string): Partial<FileSystem>;
+  /** In place of the writer. */
+  writer?(real: JsonWriter): JsonWriter;
+  /** In place of what recovery finds in a segment. */
+  scan?(real: SegmentScan, sizeBytes: number): SegmentScan;
+  /** A message between threads, as it arrives; false loses it. */
+  message?(message: object): object | false;
+}
+
+/** A writer with another `append`. */
+function withAppend(real: JsonWriter, append: JsonWriter['append']): JsonWriter {
+  return new Proxy(real, {
+    get: (target, key) => {
+      if (key === 'append') return append;
+      const value = Reflect.get(target, key, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+const isBatch = (message: object): message is BatchMessage => 'lines' in message && 'bytes' in message;
+const isResult = (message: object): message is ResultMessage => 'results' in message;
+
+/** Fresh ones for every run: some remember. */
+export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
+  () => ({
+    name: 'acknowledge before the write',
+    writer: (real) =>
+      withAppend(real, (batch, onDone) => {
+        real.append(batch, () => {});
+        onDone({ ok: true });
+      }),
+  }),
+  () => ({
+    name: 'acknowledge although the write failed',
+    writer: (real) => withAppend(real, (batch, onDone) => real.append(batch, () => onDone({ ok: true }))),
+  }),
+  () => ({
+    name: 'skip the fsync of segments',
+    fileSystem: (real, pathOf) => ({
+      syncData: (fd) => (pathOf(fd).endsWith('.jsonl') ? real.status(fd).then(() => {}) : real.syncData(fd)),
+    }),
+  }),
+  () => ({
+    name: 'take a failed fsync for a good one',
+    fileSystem: (real) => ({ syncData: (fd) => real.syncData(fd).catch(() => {}) }),
+  }),
+  () => ({
+    name: 'never sync a folder',
+    fileSystem: (real) => ({ syncFolder: (path) => real.stat(path).then(() => {}) }),
+  }),
+  () => ({
+    name: 'record in the manifest without a sync',
+    fileSystem: (real, pathOf) => ({
+      syncData: (fd) =>
+        pathOf(fd).endsWith('manifest.jsonl') ? real.status(fd).then(() => {}) : real.syncData(fd),
+      sync: (fd) => (pathOf(fd).includes('manifest.jsonl') ? real.status(fd).then(() => {}) : real.sync(fd)),
+    }),
+  }),
+  () => ({
+    name: 'keep a torn line at recovery',
+    scan: (real, sizeBytes) => ({ ...real, validBytes: sizeBytes }),
+  }),
+  () => ({
+    name: 'leave what a failed write left',
+    fileSystem: () => ({ truncateSync: () => {} }),
+  }),
+  () => ({
+    name: 'take a short write for a whole one',
+    fileSystem: (real) => ({
+      writevSync: (fd, parts, position) => {
+        real.writevSync(fd, parts, position);
+        return parts.reduce((sum, part) => sum + part.length, 0);
+      },
+    }),
+  }),
+  () => {
+    let before: BatchMessage | undefined;
+    return {
+      name: 'use a buffer again while it is under way',
+      message: (message) => {
+        if (!isBatch(message)) return message;
+        // What has gone home is nobody's any more.
+        if (before !== undefined && before.bytes.length > 0) {
+          before.bytes.set(message.bytes.subarray(0, Math.min(before.bytes.length, message.length)));
+        }
+        before = message;
+        return message;
+      },
+    };
+  },
+  () => {
+    let results = 0;
+    return {
+      name: 'lose an answer of the writer',
+      message: (message) => (isResult(message) && ++results % 40 === 0 ? false : message),
+    };
+  },
+  () => {
+    let batches = 0;
+    return {
+      name: 'write a batch twice',
+      message: (message) => {
+        if (!isBatch(message) || ++batches % 20 !== 0) return message;
+        const { bytes, length, lines } = message;
+        const twice = new Uint8Array(2 * length);
+        twice.set(bytes.subarray(0, length));
+        twice.set(bytes.subarray(0, length), length);
+        return { ...message, bytes: twice, length: 2 * length, lines: 2 * lines };
+      },
+    };
+  },
+];

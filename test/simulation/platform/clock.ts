@@ -1,0 +1,16 @@
+/** In place of src/base/clock.ts: the time of the run. */
+import type { Clock } from '../../../src/base/clock.ts';
+import { START_MS } from '../disk.ts';
+import { world } from '../world.ts';
+
+/** A timer comes late by up to this much, as on a machine with other things to do. */
+const LATE_MS = 0.5;
+
+export const systemClock: Clock = {
+  nowMs: () => Math.floor(START_MS + world().scheduler.nowMs + world().wallMs),
+  monotonicMs: () => world().scheduler.nowMs,
+  setTimer: (delayMs, onFire) => {
+    const { scheduler } = world();
+    return scheduler.afterMine(Math.max(0, delayMs) + scheduler.random.next() * LATE_MS, 'timer', onFire);
+  },
+};

@@ -1,0 +1,9 @@
+/** Seeds that found something once, each with what it was. They run with every test run. */
+export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])[] = [
+  [14, 'a sidecar that recovery found right in the page cache was never synced, and a power cut took it'],
+  [22, 'the same'],
+  [27, 'after a failed sync of the manifest and a restart, its lines were taken to be on the disk'],
+  [34, 'a segment whose sync failed: suspect, and what verify says of it after a power cut is right'],
+  [47, 'the same, and kill -9 before the manifest knew: nobody can know that its pages are not on the disk'],
+  [142, 'a sidecar that could not be written'],
+];

@@ -1,0 +1,97 @@
+/**
+ * What clients send, as bytes and as the lines that must come of it. Each attempt at a request has names of
+ * its own, so that every line in the journal tells which attempt it came from, and whether it came twice.
+ */
+
+import type { Outcome } from '../../src/base/outcome.ts';
+import type { Random } from '../../src/base/random.ts';
+
+export interface ExpectedReading {
+  readonly name: string;
+  /** The line up to and after the time of reception. */
+  readonly before: string;
+  readonly after: string;
+  readonly submission: Submission;
+  /** In a segment that retention removed, by a record that was on the disk. */
+  isRetired: boolean;
+  /** The last look that found it, and how often. */
+  seenInLook: number;
+  seenTimes: number;
+}
+
+/** One attempt at one request. */
+export interface Submission {
+  readonly id: string;
+  readonly request: Uint8Array;
+  readonly readings: readonly ExpectedReading[];
+  /** Whose ACK it was sent under; and in which life of the daemon it arrived, -1 as long as it has not. */
+  life: number;
+  decided: Outcome | undefined;
+  decidedAtMs: number;
+  /** It was seen in the journal when everything there was known to be on the disk. */
+  isSettled: boolean;
+  /** Acknowledged, but no promise covers what has happened since. */
+  mayBeLost: boolean;
+}
+
+const LENGTH_DELIMITED = 2;
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+  return bytes;
+}
+
+function field(number: number, content: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([(number << 3) | LENGTH_DELIMITED, ...varint(content.length)]), content]);
+}
+
+/** A reading of protobuf and the line it becomes. `text`: a string of that many bytes instead of a number. */
+function reading(
+  name: string,
+  value: number,
+  textBytes: number,
+): { item: Buffer; before: string; after: string } {
+  const isText = textBytes > 0;
+  const text = 'x'.repeat(textBytes);
+  const measurement = isText ? field(6, Buffer.from(text)) : field(2, Buffer.from([0x08, ...varint(value)]));
+  return {
+    item: field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, measurement)])),
+    before: `{"sensor_name":"${name}","sensor_value":${isText ? null : value}${
+      isText ? `,"string_value":"${text}"` : ''
+    },"created_at":null,"received_at":"`,
+    after: '"}',
+  };
+}
+
+export function makeSubmission(id: string, readings: number, textBytes: number, random: Random): Submission {
+  const made: ExpectedReading[] = [];
+  const items: Buffer[] = [];
+  const submission = {
+    id,
+    readings: made,
+    life: -1,
+    decided: undefined,
+    decidedAtMs: 0,
+    isSettled: false,
+    mayBeLost: false,
+  } as unknown as Submission & { request: Uint8Array };
+  for (let i = 0; i < readings; i++) {
+    const name = `${id}.${i}`;
+    const isText = textBytes > 0 && random.below(3) === 0;
+    const { item, before, after } = reading(
+      name,
+      random.below(2 ** 31),
+      isText ? 1 + random.below(textBytes) : 0,
+    );
+    items.push(item);
+    made.push({ name, before, after, submission, isRetired: false, seenInLook: 0, seenTimes: 0 });
+  }
+  submission.request = Buffer.concat(items);
+  return submission;
+}
