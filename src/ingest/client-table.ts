@@ -163,9 +163,11 @@ export class ClientTable {
   /** Under the lock, because two connections of one newcomer may come to two threads at once. */
   #settle(client: Client, nowMs: number): number {
     const { lock } = this.cells;
-    const untilMs = performance.now() + LOCK_PATIENCE_MS;
     let hasLock = Atomics.compareExchange(lock, 0, 0, 1) === 0;
-    while (!hasLock && performance.now() < untilMs) hasLock = Atomics.compareExchange(lock, 0, 0, 1) === 0;
+    if (!hasLock) {
+      const untilMs = performance.now() + LOCK_PATIENCE_MS;
+      while (!hasLock && performance.now() < untilMs) hasLock = Atomics.compareExchange(lock, 0, 0, 1) === 0;
+    }
     try {
       const found = this.#search(client);
       if (found >= 0) return found;

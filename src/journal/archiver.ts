@@ -1,7 +1,7 @@
 /**
- * Keeps the closed segments: records them in the manifest, with the hash that the writer made or one of its own, compresses them, removes them when their time
- * has come, and watches the free space. It lives in a worker thread but knows nothing of threads. One
- * archiver per folder, opened by whoever holds the folder lock.
+ * Keeps the closed segments: records them in the manifest, with the hash that the writer made or one of its own,
+ * compresses them, removes them when their time has come, and watches the free space. It lives in a worker thread but
+ * knows nothing of threads. One archiver per folder, opened by whoever holds the folder lock.
  *
  *                      hash lane                 compress lane
  *   closed(segment) ──▶ sha256 ──▶ record ──┬──▶ copy in .journal, sync ──▶ rename, record, unlink plain
@@ -139,22 +139,14 @@ export class SegmentArchiver {
       const lines = this.#manifest.damagedLines.join(', ');
       this.#fault('recover', MANIFEST_FILE, new DamageError(`skipped unreadable lines ${lines}`), false);
     }
-    const isDurable = await this.#manifest.makeDurable().then(
-      () => true,
-      (error) => this.#fault('recover', MANIFEST_FILE, error, false),
-    );
+    const onFault = (file: string, error: unknown): void => this.#fault('recover', file, error, false);
+    const isDurable = await this.#manifest.makeDurable().catch((error) => onFault(MANIFEST_FILE, error));
     // Otherwise what is half done stays so until the next start.
     if (isDurable === true) {
-      this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, (file, error) =>
-        this.#fault('recover', file, error, false),
-      );
+      this.#toAdopt = await finishInterrupted(this.#fileSystem, this.#folder, this.#manifest, onFault);
     }
-    await removeAbandonedCopies(this.#folder).catch((error) =>
-      this.#fault('recover', this.#folder, error, false),
-    );
-    await this.#manifest
-      .compactWhenWorthIt()
-      .catch((error) => this.#fault('recover', this.#folder, error, false));
+    await removeAbandonedCopies(this.#folder).catch((error) => onFault(this.#folder, error));
+    await this.#manifest.compactWhenWorthIt().catch((error) => onFault(this.#folder, error));
     this.#queueUncompressed();
     if (this.#toAdopt.length > 0) this.#adoptLane.ask();
     this.#tick();

@@ -96,18 +96,19 @@ export class ManifestFile {
    * by the kernel: written anew, it is on the disk. Where there is no room for that, or lines that cannot be read would
    * be lost by it, a sync has to do. Throws when that fails as well; then nothing may be done that relies on the records.
    */
-  makeDurable(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#length === 0) return;
+  makeDurable(): Promise<true> {
+    return this.#inTurn(async (): Promise<true> => {
+      if (this.#length === 0) return true;
       if (this.damagedLines.length === 0) {
         try {
           await this.#rewrite([]);
-          return;
+          return true;
         } catch {
           // The next best.
         }
       }
       await this.#fileSystem.sync(this.#fd);
+      return true;
     });
   }
 

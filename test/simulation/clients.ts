@@ -122,7 +122,7 @@ class UnnumberedClient {
   #attempt(request: string, attempt: number): void {
     const { random, network, oracle } = this.#parts;
     if (this.#connection === undefined || this.#connection.isBroken || random.below(200) === 0) {
-      this.#connection = network.connect();
+      this.#connection = network.connect(`simulated-${this.#name}`);
     }
     if (this.#connection === undefined) return;
     const { readingsMax, textBytesMax } = this.#habits;

@@ -11,6 +11,7 @@
 
 import type { Outcome } from '../../src/base/outcome.ts';
 import type { Random } from '../../src/base/random.ts';
+import { Caller } from '../../src/grpc/caller.ts';
 import { NOBODY, type Scheduler } from './scheduler.ts';
 import type { ServerCall, SimulatedServer } from './server.ts';
 import type { SimulatedThread } from './threads.ts';
@@ -60,11 +61,11 @@ export class Network {
   }
 
   /** To whichever thread the kernel picks; undefined when nobody listens. */
-  connect(): Connection | undefined {
+  connect(address: string): Connection | undefined {
     const servers = [...this.#servers].filter((server) => server.isListening);
     const server = servers[this.#random.below(servers.length)];
     if (server === undefined) return undefined;
-    const connection = new Connection(server, this.#scheduler, this.#random, this.latencyMs, () => {
+    const connection = new Connection(server, address, this.#scheduler, this.#random, this.latencyMs, () => {
       this.brokenConnections++;
       this.#connections.delete(connection);
     });
@@ -84,6 +85,7 @@ export class Connection {
   readonly #random: Random;
   readonly #latencyMs: number;
   readonly #onBroken: () => void;
+  readonly #caller: Caller;
   readonly #calls = new Set<OpenCall>();
   #lastArrivalMs = 0;
   #lastAnswerMs = 0;
@@ -91,12 +93,14 @@ export class Connection {
 
   constructor(
     server: SimulatedServer,
+    address: string,
     scheduler: Scheduler,
     random: Random,
     latencyMs: number,
     onBroken: () => void,
   ) {
     this.server = server;
+    this.#caller = new Caller(server.door, undefined, address);
     this.#scheduler = scheduler;
     this.#random = random;
     this.#latencyMs = latencyMs * random.next();
@@ -110,7 +114,7 @@ export class Connection {
     this.#toServer(this.#lastArrivalMs, 'request', () => {
       if (open.isOver) return;
       const deadlineMs = call.timeoutMs;
-      open.atServer = this.server.receive(call.request, deadlineMs, (outcome) => {
+      open.atServer = this.server.receive(this.#caller, call.request, deadlineMs, (outcome) => {
         call.onDecided(outcome);
         this.#answer(open, outcome);
       });

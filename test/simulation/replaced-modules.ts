@@ -21,6 +21,7 @@ const REPLACEMENTS: readonly Replacement[] = [
   { module: 'journal/file-system.ts', by: 'file-system.ts' },
   { module: 'journal/folder-lock.ts', by: 'folder-lock.ts' },
   { module: 'node:fs/promises', by: 'fs-promises.ts', within: 'journal/' },
+  { module: 'node:crypto', by: 'crypto.ts' },
   { module: 'node:zlib', by: 'zlib.ts', within: 'journal/' },
   { module: 'node:worker_threads', by: 'worker-threads.ts' },
   { module: 'commands/serve/worker-thread.ts', by: 'worker-entry.ts', importer: /-worker\.ts$/ },

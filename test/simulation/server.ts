@@ -3,8 +3,11 @@
  * enters and leaves the books once; `respond` counts once; a cancelled call is told so; a drain ends calls
  * in time) over the simulated network. What HTTP/2 does to a call is tested elsewhere, on the real thing.
  */
+
+import { Client } from '../../src/base/client.ts';
 import type { Timer } from '../../src/base/clock.ts';
 import { failed, type Outcome, refused } from '../../src/base/outcome.ts';
+import { type Caller, type Door, openDoor } from '../../src/grpc/caller.ts';
 import type {
   CallContext,
   GrpcServer,
@@ -20,6 +23,7 @@ const STOPPING_RETRY_AFTER_MS = 1000;
 export class SimulatedServer implements GrpcServer {
   readonly thread: SimulatedThread;
   readonly deps: GrpcServerDeps;
+  readonly door: Door;
   readonly calls = new Set<ServerCall>();
   isListening = false;
   isStopping = false;
@@ -27,6 +31,7 @@ export class SimulatedServer implements GrpcServer {
 
   constructor(deps: GrpcServerDeps) {
     this.deps = deps;
+    this.door = deps.door ?? openDoor;
     this.thread = world().scheduler.current as SimulatedThread;
   }
 
@@ -82,11 +87,12 @@ export class SimulatedServer implements GrpcServer {
   }
 
   receive(
+    caller: Caller,
     request: Uint8Array,
     timeoutMs: number | undefined,
     answer: (outcome: Outcome) => void,
   ): ServerCall {
-    const call = new ServerCall(this, request, timeoutMs, answer);
+    const call = new ServerCall(this, caller, request, timeoutMs, answer);
     this.calls.add(call);
     this.deps.ledger.requestReceived();
     return call;
@@ -106,6 +112,7 @@ export class SimulatedServer implements GrpcServer {
 
 export class ServerCall implements CallContext {
   readonly deadlineMs: number | undefined;
+  readonly client: Client;
   readonly peer = 'simulated:1';
   cancelled = false;
   onCancelled: (() => void) | undefined;
@@ -113,10 +120,12 @@ export class ServerCall implements CallContext {
   readonly #request: Uint8Array;
   readonly #answer: (outcome: Outcome) => void;
   readonly #deadline: Timer | undefined;
+  readonly #notLetIn: Outcome | undefined;
   #isOver = false;
 
   constructor(
     server: SimulatedServer,
+    caller: Caller,
     request: Uint8Array,
     timeoutMs: number | undefined,
     answer: (outcome: Outcome) => void,
@@ -125,6 +134,12 @@ export class ServerCall implements CallContext {
     this.#request = request;
     this.#answer = answer;
     const { clock } = server.deps;
+    const identity = caller.identify(undefined);
+    if (identity instanceof Client) this.client = identity;
+    else {
+      this.client = new Client('address', 'nobody');
+      this.#notLetIn = identity;
+    }
     this.deadlineMs = timeoutMs === undefined ? undefined : clock.nowMs() + timeoutMs;
     if (timeoutMs !== undefined) {
       this.#deadline = clock.setTimer(timeoutMs, () =>
@@ -138,6 +153,10 @@ export class ServerCall implements CallContext {
       this.#end(refused('draining', 'the server is stopping: retry elsewhere', STOPPING_RETRY_AFTER_MS));
       return;
     }
+    if (this.#notLetIn !== undefined) {
+      this.#end(this.#notLetIn);
+      return;
+    }
     const { sendSensorValues, events } = this.#server.deps;
     // The bytes are the handler's until it returns, and not a moment longer.
     const lent = this.#request.slice();
@@ -149,7 +168,7 @@ export class ServerCall implements CallContext {
         this.#end(outcome);
       });
     } catch (error) {
-      this.#end(failed('internal', 'the handler threw'));
+      this.#end(failed('internal', `the handler threw ${error instanceof Error ? error.stack : error}`));
       events.onHandlerFault(error);
     }
     lent.fill(0xaa);

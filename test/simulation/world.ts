@@ -32,6 +32,10 @@ export interface World {
 
 let present: World | undefined;
 
+export function isRunning(): boolean {
+  return present !== undefined;
+}
+
 export function world(): World {
   if (present === undefined) throw new Error('no simulated run is under way');
   return present;
