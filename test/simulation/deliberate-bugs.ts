@@ -30,7 +30,8 @@ function withAppend(real: JsonWriter, append: JsonWriter['append']): JsonWriter 
   });
 }
 
-const isBatch = (message: object): message is BatchMessage => 'lines' in message && 'bytes' in message;
+const isBatch = (message: object): message is BatchMessage =>
+  'lines' in message && 'bytes' in message && message.bytes instanceof Uint8Array;
 const isResult = (message: object): message is ResultMessage => 'results' in message;
 
 /** Fresh ones for every run: some remember. */
