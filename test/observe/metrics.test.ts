@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FAILURE_REASONS, LOSS_REASONS, REFUSAL_REASONS } from '../../src/base/outcome.ts';
+import { subjectName } from '../../src/ingest/authenticator.ts';
+import { Metrics } from '../../src/observe/recorder.ts';
 import { SampleDaemon } from '../admin/sample-daemon.ts';
 import { parseExposition, sampleValue } from './exposition.ts';
 
@@ -165,4 +167,30 @@ test('the process is measured', async () => {
   assert.ok(sampleValue(families, 'process_resident_memory_bytes') > 10_000_000);
   assert.ok(sampleValue(families, 'process_cpu_seconds_total') > 0);
   assert.ok(Math.abs(now - process.uptime() - sampleValue(families, 'process_start_time_seconds')) < 5);
+});
+
+test('clients: as many as asked for by name, all others together, and no name steers the text', async () => {
+  const daemon = Object.assign(new SampleDaemon(), { faultRepeats: () => 0, droppedLogLines: () => 0 });
+  const metrics = new Metrics(daemon, 5);
+  const hostile = [
+    'CN=a"} 1\ntelemetry_sink_up{x="',
+    'CN=back\\slash\\n',
+    `CN=\u001b]0;owned\u0007\u202e${'x'.repeat(65_536)}`,
+    'CN=\u0000\ud800',
+  ];
+  for (const subject of hostile) metrics.clientSent(`certificate:${subjectName(subject)}`, 100, 1);
+  for (let i = 0; i < 10_000; i++) metrics.clientSent(`address:10.0.${i >> 8}.${i & 255}`, 1, 1);
+  const text = await metrics.scrape();
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
+  assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  assert.ok(text.length < 100_000, `${text.length}`);
+  const families = parseExposition(text);
+  const { samples } = families.get('telemetry_sink_client_admitted_bytes_total')!;
+  assert.equal(samples.length, 6);
+  assert.equal(
+    samples.reduce((sum, { value }) => sum + value, 0),
+    10_400,
+  );
+  const other = { client: 'other' };
+  assert.equal(sampleValue(families, 'telemetry_sink_client_refused_requests_total', other), 9999);
 });
