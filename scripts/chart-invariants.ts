@@ -124,6 +124,12 @@ function selectors(rendering: Rendering, set: Manifest): Check {
             isWithin(manifest.spec.selector.matchLabels, other.metadata.labels ?? {}),
         );
         that(matched.length === 1, `the ServiceMonitor finds one Service, not ${matched.length}`);
+        const asksForToken = environmentOf(rendering, set).has('ADMIN_TOKEN_FILE');
+        const { authorization } = manifest.spec.endpoints[0];
+        that(
+          (authorization !== undefined) === asksForToken,
+          'the ServiceMonitor has the token that it needs',
+        );
         const port = manifest.spec.endpoints[0].port as string;
         that(hasPort(matched[0], port), `its port ${port} is one of that Service`);
       }
@@ -235,6 +241,12 @@ function volumes(set: Manifest): Check {
     const filePath = container(set).env.find((entry: { name: string }) => entry.name === 'FILE_PATH')?.value;
     that(filePath === '/app/data' && paths.includes(filePath), 'FILE_PATH is the mounted volume');
     that(paths.includes('/tmp'), '/tmp can be written');
+    for (const { name, value } of container(set).env as { name: string; value?: string }[]) {
+      if (!name.endsWith('_FILE') || value === undefined) continue;
+      const mount = mounts.find(({ mountPath }) => value.startsWith(`${mountPath}/`));
+      // A file by itself (subPath) never changes when its Secret does.
+      that(mount !== undefined && !('subPath' in mount), `${name} lies in a mounted folder`);
+    }
   };
 }
 
