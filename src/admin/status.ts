@@ -9,6 +9,7 @@ export function statusDocument(source: StatusSource, adminAddresses: readonly st
   const journal = source.journal();
   const memory = process.memoryUsage();
   const limits = source.memoryLimits();
+  const tls = source.tls();
   return {
     name: 'telemetry-sink',
     ...source.build,
@@ -53,6 +54,15 @@ export function statusDocument(source: StatusSource, adminAddresses: readonly st
         fault: fault ?? null,
       })),
     },
+    tls:
+      tls === undefined
+        ? null
+        : {
+            subject: tls.subject,
+            expires_at: new Date(tls.expiresAtMs).toISOString(),
+            loaded_at: new Date(tls.loadedAtMs).toISOString(),
+            fault: tls.fault ?? null,
+          },
     queue: {
       used_bytes: queue.usedBytes,
       capacity_bytes: queue.capacityBytes,

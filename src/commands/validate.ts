@@ -16,6 +16,7 @@ import type { Fault, Resolution, ResolvedOption } from '../config/resolution.ts'
 import { nameOf, sourceText } from '../config/resolve.ts';
 import { type CommandIo, command } from './command.ts';
 import { checkDaemonConfig, type DaemonConfig, daemonGroups } from './option-groups.ts';
+import { tlsFaults } from './serve/tls-source.ts';
 
 const validateOptions = optionGroup({
   title: 'Validate',
@@ -56,7 +57,10 @@ export const validateCommand = command({
     return 2;
   },
   async run(config, io, resolution) {
-    const faults = config.validate.preflight ? await preflight(config) : [];
+    const faults = [
+      ...(await tlsFaults(config.grpc)).map((message) => ({ name: undefined, message, source: undefined })),
+      ...(config.validate.preflight ? await preflight(config) : []),
+    ];
     report(faults, resolution, io);
     return faults.length === 0 ? 0 : 2;
   },

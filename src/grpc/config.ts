@@ -19,6 +19,32 @@ export const grpcOptions = optionGroup({
       default: 'grpc-js',
       help: 'What speaks HTTP/2: grpc-js, the reference, or native, our own and several times faster',
     },
+    tlsCertificate: {
+      env: 'TLS_CERT',
+      type: 'path',
+      default: '',
+      help: 'PEM file of the certificate (and its chain) to serve TLS with; read again when it changes',
+    },
+    tlsKey: {
+      env: 'TLS_KEY',
+      type: 'path',
+      default: '',
+      help: 'PEM file of the private key of TLS_CERT',
+    },
+    tlsClientAuthority: {
+      env: 'TLS_CLIENT_CA',
+      type: 'path',
+      default: '',
+      help: 'PEM file of the authorities whose clients are let in: each must show a certificate of theirs (mutual TLS)',
+    },
+    tlsMinVersion: {
+      env: 'TLS_MIN_VERSION',
+      type: 'enum',
+      values: ['TLSv1.2', 'TLSv1.3'],
+      // What RFC 9113 9.2 asks for at least, and what older radio modules can do.
+      default: 'TLSv1.2',
+      help: 'Oldest version of TLS that is spoken',
+    },
     allowPlaintext: {
       env: 'ALLOW_PLAINTEXT',
       type: 'boolean',
@@ -84,10 +110,17 @@ export const grpcOptions = optionGroup({
   },
   check: (values) => {
     const faults: string[] = [];
-    if (!values.allowPlaintext && !isLoopback(values.grpcServerSocket)) {
+    const hasTls = values.tlsCertificate !== '';
+    if (!hasTls && !values.allowPlaintext && !isLoopback(values.grpcServerSocket)) {
       faults.push(
-        'GRPC_SERVER_SOCKET listens beyond loopback and the server speaks plaintext: set ALLOW_PLAINTEXT=true if the network is trusted, or listen on localhost',
+        'GRPC_SERVER_SOCKET listens beyond loopback and the server speaks plaintext: set TLS_CERT and TLS_KEY, or ALLOW_PLAINTEXT=true if the network is trusted, or listen on localhost',
       );
+    }
+    if (hasTls !== (values.tlsKey !== '')) {
+      faults.push('TLS_CERT and TLS_KEY belong together: set both, or neither');
+    }
+    if (values.tlsClientAuthority !== '' && !hasTls) {
+      faults.push('TLS_CLIENT_CA asks clients for certificates and needs TLS: set TLS_CERT and TLS_KEY too');
     }
     if (values.receiveBufferBytes < 2 * values.maxRequestBytes) {
       faults.push(

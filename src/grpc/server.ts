@@ -23,6 +23,7 @@ import type { Ledger } from '../observe/ledger.ts';
 import type { Door } from './caller.ts';
 import type { GrpcConfig } from './config.ts';
 import type { ListenOptions } from './listeners.ts';
+import type { TlsEntrance } from './tls/tls-entrance.ts';
 
 /** What a handler may know about the call it answers. */
 export interface CallContext {
@@ -76,6 +77,8 @@ export interface GrpcServerDeps {
   readonly clock: Clock;
   readonly sendSensorValues: SendSensorValuesHandler;
   readonly events: GrpcServerEvents;
+  /** Left out: plaintext. */
+  readonly tls?: TlsEntrance;
   /** Left out: everybody is let in. */
   readonly door?: Door;
   /** Left out: MAX_CONNECTIONS and RECEIVE_BUFFER_BYTES are this server's alone. */

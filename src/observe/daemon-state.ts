@@ -76,6 +76,15 @@ export interface TokensState {
   readonly fault: string | undefined;
 }
 
+/** The certificate that is served. */
+export interface TlsState {
+  readonly subject: string;
+  readonly expiresAtMs: number;
+  readonly loadedAtMs: number;
+  /** Why the files as they are now are not in force; undefined when they are. */
+  readonly fault: string | undefined;
+}
+
 /** Who is told apart, and what each may have. */
 export interface ClientsState {
   /** That have a row of their own in the shared table. */
@@ -96,6 +105,8 @@ export interface DaemonState {
   /** Open connections by the ingest thread that has them. */
   connectionsByThread(): Readonly<Record<string, number>>;
   clients(): ClientsState;
+  /** Undefined: plaintext. */
+  tls(): TlsState | undefined;
   queue(): QueueState;
   journal(): JournalState;
   threads(): readonly ThreadState[];

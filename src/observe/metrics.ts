@@ -93,6 +93,23 @@ export function defineMetrics(registry: Registry) {
       'When these tokens were read, Unix time',
       ['file'],
     ),
+    handshakeFaults: counter(
+      'telemetry_sink_tls_handshake_faults_total',
+      'TLS handshakes that came to nothing, by what was wrong',
+      ['fault'],
+    ),
+    tlsExpiry: gauge(
+      'telemetry_sink_tls_certificate_expiry_timestamp_seconds',
+      'When the certificate that is served expires, Unix time',
+    ),
+    tlsReloadOk: gauge(
+      'telemetry_sink_tls_reload_ok',
+      '1 while the certificate is that of the files; 0 while they cannot be read or do not fit and the last good one holds',
+    ),
+    tlsLoadedAt: gauge(
+      'telemetry_sink_tls_loaded_timestamp_seconds',
+      'When the certificate that is served was read, Unix time',
+    ),
     readingsDecoded: counter('telemetry_sink_readings_decoded_total', 'Readings decoded from valid requests'),
     readingsWritten: counter('telemetry_sink_readings_written_total', 'Readings written to the journal'),
     readingsDeduplicated: counter(

@@ -50,6 +50,9 @@ export class Metrics {
     const label = this.#malformed.has(fault) || this.#malformed.size < MAX_LABEL_VALUES ? fault : 'other';
     this.#malformed.set(label, (this.#malformed.get(label) ?? 0) + count);
   }
+  handshakeFault(fault: string, count: number): void {
+    this.#set.handshakeFaults.inc({ fault }, count);
+  }
   /** Per request that found no room. */
   queueWaited(waitedMs: number): void {
     this.#set.queueWaitSeconds.observe(seconds(waitedMs));

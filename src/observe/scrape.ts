@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Counter, Gauge } from 'prom-client';
-import type { ClientsState, DaemonState } from './daemon-state.ts';
+import type { ClientsState, DaemonState, TlsState } from './daemon-state.ts';
 import type { LedgerSnapshot } from './ledger.ts';
 import type { MetricSet } from './metrics.ts';
 
@@ -40,6 +40,7 @@ export function copyState(set: MetricSet, state: DaemonState): void {
   copyProcess(set);
   copyConnections(set, state.connectionsByThread());
   copyClients(set, state.clients());
+  copyTls(set, state.tls());
   set.memoryLimit.reset();
   for (const { name, bytes } of state.memoryLimits()) set.memoryLimit.set({ buffer: name }, bytes);
 }
@@ -53,6 +54,13 @@ function copyClients(set: MetricSet, state: ClientsState): void {
     set.tokensReloadOk.set({ file }, fault === undefined ? 1 : 0);
     set.tokensLoadedAt.set({ file }, loadedAtMs / 1000);
   }
+}
+
+function copyTls(set: MetricSet, tls: TlsState | undefined): void {
+  if (tls === undefined) return;
+  set.tlsExpiry.set(tls.expiresAtMs / 1000);
+  set.tlsReloadOk.set(tls.fault === undefined ? 1 : 0);
+  set.tlsLoadedAt.set(tls.loadedAtMs / 1000);
 }
 
 function copyConnections(set: MetricSet, byThread: Readonly<Record<string, number>>): void {

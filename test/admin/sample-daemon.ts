@@ -88,6 +88,14 @@ export class SampleDaemon implements StatusSource {
       tokenFiles: [{ option: 'TOKENS_FILE', tokens: 2, loadedAtMs: 1_700_000_000_000, fault: undefined }],
     };
   }
+  tls() {
+    return {
+      subject: 'CN=sink',
+      expiresAtMs: 1_800_000_000_000,
+      loadedAtMs: 1_700_000_000_000,
+      fault: undefined,
+    };
+  }
   queue() {
     return this.queueState;
   }

@@ -7,6 +7,10 @@ import { type GrpcConfig, grpcOptions } from '../../src/grpc/config.ts';
 const DEFAULTS: GrpcConfig = {
   grpcServerSocket: parseListenAddress('localhost:8000')!,
   transport: 'grpc-js',
+  tlsCertificate: '',
+  tlsKey: '',
+  tlsClientAuthority: '',
+  tlsMinVersion: 'TLSv1.2',
   allowPlaintext: false,
   maxRequestBytes: 4 * 1024 * 1024,
   maxConnections: 4096,
@@ -27,6 +31,15 @@ test('plaintext beyond loopback asks for ALLOW_PLAINTEXT, by name', () => {
     assert.match(faults(text)[0]!, /GRPC_SERVER_SOCKET.*ALLOW_PLAINTEXT=true/);
     assert.deepEqual(faults(text, true), [], text);
   }
+});
+
+test('TLS needs certificate and key, and makes ALLOW_PLAINTEXT needless', () => {
+  const faults = (values: Partial<GrpcConfig>) => grpcOptions.check!({ ...DEFAULTS, ...values });
+  const grpcServerSocket = parseListenAddress(':50051')!;
+  assert.deepEqual(faults({ grpcServerSocket, tlsCertificate: 'a', tlsKey: 'b' }), []);
+  assert.match(faults({ tlsCertificate: 'a' })[0]!, /TLS_CERT and TLS_KEY belong together/);
+  assert.match(faults({ tlsKey: 'b' })[0]!, /TLS_CERT and TLS_KEY belong together/);
+  assert.match(faults({ tlsClientAuthority: 'c' })[0]!, /TLS_CLIENT_CA.*needs TLS/);
 });
 
 test('the receive budget holds two of the largest requests', () => {

@@ -5,6 +5,7 @@
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2';
 import {
   type CallOptions,
+  type ChannelCredentials,
   type ChannelOptions,
   Client,
   credentials,
@@ -43,8 +44,12 @@ export interface PendingCall {
 export class TestClient {
   readonly #client: Client;
 
-  constructor(target: string, options: ChannelOptions = {}) {
-    this.#client = new Client(target, credentials.createInsecure(), {
+  constructor(
+    target: string,
+    options: ChannelOptions = {},
+    channelCredentials: ChannelCredentials = credentials.createInsecure(),
+  ) {
+    this.#client = new Client(target, channelCredentials, {
       // Each client has its own connection, and a refusal is seen as it was sent.
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,

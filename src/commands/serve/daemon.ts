@@ -35,6 +35,7 @@ import { type DrainResult, type DrainStep, drain } from './drain.ts';
 import { IngestThreads } from './ingest-threads.ts';
 import { JournalThreads, WRITER_THREAD } from './journal-threads.ts';
 import { memoryLimits } from './memory-limits.ts';
+import { TlsSource } from './tls-source.ts';
 import { TokenFiles } from './token-files.ts';
 
 const MAIN_THREAD = 'main';
@@ -57,6 +58,7 @@ export class Daemon {
   readonly #source: StatusSource;
   readonly #ingestThreads: number;
   readonly #tokens = new TokenFiles();
+  #tls: TlsSource | undefined;
 
   #phase: Phase = 'starting';
   #admin: AdminServer | undefined;
@@ -116,6 +118,7 @@ export class Daemon {
       await this.#journal?.terminate();
       await this.#admin?.close();
       this.#tokens.close();
+      this.#tls?.close();
       throw error;
     }
   }
@@ -136,6 +139,11 @@ export class Daemon {
       clock: this.#clock,
       logger: this.#logger,
       onTokens: (tokens) => this.#ingest?.setTokens(tokens),
+    });
+    this.#tls = await TlsSource.open(grpc, {
+      clock: this.#clock,
+      logger: this.#logger,
+      onMaterial: (material) => this.#ingest?.setTls(material),
     });
     this.#admin = await openAdminServer(admin.adminSocket, {
       status: this.#source,
@@ -167,6 +175,7 @@ export class Daemon {
         disconnect: (id) => theJournal.disconnectIngest(id),
         journalHealth: () => theJournal.health,
         tokens: () => this.#tokens.senders,
+        tls: () => this.#tls?.material,
         onStarted: (thread) => this.#threads.expect(thread),
         onEventLoop: (thread, report) => this.#threads.report(thread, report),
         onEnded: (thread) => this.#threads.ended(thread),
@@ -286,6 +295,7 @@ export class Daemon {
     if (this.#phase === 'stopped') return exitStatus;
     this.#phase = 'stopped';
     this.#tokens.close();
+    this.#tls?.close();
     this.#faultLog.close();
     const balance = balanceOf(this.#books());
     const status = balance.isBalanced ? exitStatus : 1;
@@ -314,6 +324,7 @@ export class Daemon {
       readiness: () => this.#readiness(),
       ledger: () => this.#books(),
       connectionsByThread: () => this.#ingest?.connectionsByThread() ?? {},
+      tls: () => this.#tls?.state,
       clients: () => ({
         ...(this.#ingest?.clients() ?? {
           clients: 0,

@@ -3,10 +3,11 @@
  * path an addition per request and a few numbers per batch, and the main thread a message now and then.
  */
 
+import type { HandshakeFault } from '../../grpc/tls/handshake-fault.ts';
 import type { ClientActivity } from '../../ingest/clients.ts';
 import type { Metrics } from '../../observe/recorder.ts';
 import { FLUSH_CAUSES, type FlushCause } from '../../pipeline/batch.ts';
-import type { IngestReport } from './ingest-messages.ts';
+import type { HandshakeFaults, IngestReport } from './ingest-messages.ts';
 
 /** A report goes out early when it holds so many numbers of one kind. */
 const NUMBERS_MAX = 30_000;
@@ -26,6 +27,7 @@ export class IngestActivityLog implements IngestObserver {
   #flushes: number[] = [];
   #acknowledgementsMs: number[] = [];
   #connectionsRefused = 0;
+  readonly #handshakeFaults = new Map<HandshakeFault, HandshakeFaults>();
   #refusedPeer = '';
 
   /** `clients` tells, and forgets, what each client sent since it was last asked. */
@@ -54,6 +56,11 @@ export class IngestActivityLog implements IngestObserver {
     this.#refusedPeer = peer;
   }
 
+  handshakeFault(fault: HandshakeFault, peer: string, detail: string): void {
+    const count = (this.#handshakeFaults.get(fault)?.count ?? 0) + 1;
+    this.#handshakeFaults.set(fault, { fault, count, peer, detail });
+  }
+
   /** Reports what is gathered now, if anything. */
   flush(): void {
     const report: IngestReport = {
@@ -64,19 +71,22 @@ export class IngestActivityLog implements IngestObserver {
       acknowledgementsMs: this.#acknowledgementsMs,
       clients: this.#clients(),
       connectionsRefused: this.#connectionsRefused,
+      handshakeFaults: [...this.#handshakeFaults.values()],
       refusedPeer: this.#refusedPeer,
     };
     const { requestBytes, malformed, queueWaitsMs, flushes, acknowledgementsMs, clients } = report;
     const { connectionsRefused } = report;
     const events =
       malformed.length + queueWaitsMs.length + flushes.length + acknowledgementsMs.length + clients.length;
-    if (requestBytes + events + connectionsRefused === 0) return;
+    const faults = connectionsRefused + this.#handshakeFaults.size;
+    if (requestBytes + events + faults === 0) return;
     this.#requestBytes = 0;
     this.#malformed.clear();
     this.#queueWaitsMs = [];
     this.#flushes = [];
     this.#acknowledgementsMs = [];
     this.#connectionsRefused = 0;
+    this.#handshakeFaults.clear();
     this.#report(report);
   }
 }
@@ -93,5 +103,6 @@ export function recordReport(metrics: Metrics, report: IngestReport): void {
   for (const [client, admittedBytes, refusedRequests] of report.clients) {
     metrics.clientSent(client, admittedBytes, refusedRequests);
   }
+  for (const { fault, count } of report.handshakeFaults) metrics.handshakeFault(fault, count);
   for (const latencyMs of report.acknowledgementsMs) metrics.batchAcknowledged(latencyMs);
 }

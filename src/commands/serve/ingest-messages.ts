@@ -6,6 +6,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ListenAddress } from '../../base/listen-address.ts';
 import type { TokenEntry } from '../../base/token-file.ts';
 import type { GrpcConfig } from '../../grpc/config.ts';
+import type { HandshakeFault } from '../../grpc/tls/handshake-fault.ts';
+import type { TlsMaterial } from '../../grpc/tls/material.ts';
 import { type AdmissionCells, newAdmissionCells } from '../../ingest/admission.ts';
 import type { ClientActivity } from '../../ingest/clients.ts';
 import type { IngestConfig } from '../../ingest/config.ts';
@@ -83,6 +85,8 @@ export interface IngestData {
   readonly journalHealth: JournalHealth;
   /** Undefined: none is asked for. */
   readonly tokens: readonly TokenEntry[] | undefined;
+  /** Undefined: plaintext. */
+  readonly tls: TlsMaterial | undefined;
 }
 
 export interface IngestReady {
@@ -93,6 +97,7 @@ export type IngestCommand =
   | { readonly kind: 'serving'; readonly isServing: boolean }
   | { readonly kind: 'journalHealth'; readonly health: JournalHealth }
   | { readonly kind: 'tokens'; readonly tokens: readonly TokenEntry[] }
+  | { readonly kind: 'tls'; readonly material: TlsMaterial }
   | { readonly kind: 'beginDrain' }
   | { readonly kind: 'stopCalls'; readonly timeoutMs: number }
   /** The writer died: whatever it had is lost. */
@@ -106,6 +111,13 @@ export type IngestEvent =
   | { readonly kind: 'callsStopped'; readonly finished: boolean; readonly left: number }
   | { readonly kind: 'left' };
 
+export interface HandshakeFaults {
+  readonly fault: HandshakeFault;
+  readonly count: number;
+  readonly peer: string;
+  readonly detail: string;
+}
+
 /** What happened since the last report; flat arrays, because there may be thousands of batches in one. */
 export interface IngestReport {
   readonly requestBytes: number;
@@ -117,6 +129,8 @@ export interface IngestReport {
   readonly acknowledgementsMs: readonly number[];
   readonly clients: readonly ClientActivity[];
   readonly connectionsRefused: number;
+  /** Fault, how often, and who and what it was the last time. */
+  readonly handshakeFaults: readonly HandshakeFaults[];
   /** The last one refused. */
   readonly refusedPeer: string;
 }

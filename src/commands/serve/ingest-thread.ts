@@ -22,6 +22,7 @@ import { errorMessage } from '../../base/errors.ts';
 import type { ListenAddress } from '../../base/listen-address.ts';
 import type { TokenEntry } from '../../base/token-file.ts';
 import type { StopResult } from '../../grpc/server.ts';
+import type { TlsMaterial } from '../../grpc/tls/material.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import { Ledger } from '../../observe/ledger.ts';
 import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
@@ -65,6 +66,7 @@ export interface IngestThreadDeps {
   disconnect(id: number): void;
   journalHealth(): JournalHealth;
   tokens(): readonly TokenEntry[] | undefined;
+  tls(): TlsMaterial | undefined;
   onReady(thread: IngestThread): void;
   onEvent(thread: IngestThread, event: IngestEvent): void;
   onDeath(thread: IngestThread, message: string): void;
@@ -265,6 +267,7 @@ export class IngestThread {
       batches,
       journalHealth: this.#deps.journalHealth(),
       tokens: this.#deps.tokens(),
+      tls: this.#deps.tls(),
     };
     const worker = new WorkerThread<IngestReady, IngestEvent, IngestCommand>({
       name: this.name,

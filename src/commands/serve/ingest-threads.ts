@@ -15,6 +15,8 @@ import type { ListenAddress } from '../../base/listen-address.ts';
 import type { TokenEntry } from '../../base/token-file.ts';
 import { findPort } from '../../grpc/listeners.ts';
 import type { StopResult } from '../../grpc/server.ts';
+import { HANDSHAKE_FAULTS } from '../../grpc/tls/handshake-fault.ts';
+import type { TlsMaterial } from '../../grpc/tls/material.ts';
 import { fairShareState } from '../../ingest/fair-share.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { ClientsState, QueueState } from '../../observe/daemon-state.ts';
@@ -48,6 +50,7 @@ export interface IngestThreadsDeps {
   journalHealth(): JournalHealth;
   /** Those that are good now; undefined: none is asked for. */
   tokens(): readonly TokenEntry[] | undefined;
+  tls(): TlsMaterial | undefined;
   onStarted(thread: string): void;
   onEventLoop(thread: string, report: EventLoopReport): void;
   onEnded(thread: string): void;
@@ -104,6 +107,7 @@ export class IngestThreads {
             disconnect: (id) => this.#deps.disconnect(id),
             journalHealth: () => this.#deps.journalHealth(),
             tokens: () => this.#deps.tokens(),
+            tls: () => this.#deps.tls(),
             onReady: (thread) => this.#onReady(thread),
             onEvent: (thread, event) => this.#onEvent(thread, event),
             onDeath: (thread, message) => this.#onDeath(thread, message),
@@ -179,6 +183,11 @@ export class IngestThreads {
     for (const thread of this.#threads) thread.post({ kind: 'tokens', tokens });
   }
 
+  /** For handshakes that begin from now on. */
+  setTls(material: TlsMaterial): void {
+    for (const thread of this.#threads) thread.post({ kind: 'tls', material });
+  }
+
   onChannelDrained(id: number, channel: DrainedChannel): void {
     for (const thread of this.#threads) thread.onChannelDrained(id, channel);
   }
@@ -228,6 +237,8 @@ export class IngestThreads {
     // They may have changed while it was starting.
     const tokens = this.#deps.tokens();
     if (tokens !== undefined) thread.post({ kind: 'tokens', tokens });
+    const material = this.#deps.tls();
+    if (material !== undefined) thread.post({ kind: 'tls', material });
     // Not during the first start: health says SERVING when all are there.
     if (this.#watch !== undefined) this.#look();
   }
@@ -251,6 +262,13 @@ export class IngestThreads {
 
   #onReport(report: IngestReport): void {
     recordReport(this.#deps.metrics, report);
+    for (const { fault, peer, detail } of report.handshakeFaults) {
+      this.#deps.faultLog.report(
+        `TLS ${fault}`,
+        'warn',
+        `no TLS with ${peer}: ${HANDSHAKE_FAULTS[fault]}${detail === '' ? '' : ` (${detail})`}`,
+      );
+    }
     for (let i = 0; i < report.connectionsRefused; i++) {
       this.#deps.faultLog.report('connection', 'warn', 'connection refused: MAX_CONNECTIONS reached', {
         peer: report.refusedPeer,

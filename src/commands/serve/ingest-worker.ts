@@ -12,6 +12,7 @@ import { workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
 import { ByteAllowance, SharedBudget } from '../../base/shared-budget.ts';
 import { createGrpcServer } from '../../grpc/create-server.ts';
+import { TlsEntrance } from '../../grpc/tls/tls-entrance.ts';
 import { Authenticator } from '../../ingest/authenticator.ts';
 import { Clients } from '../../ingest/clients.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
@@ -48,7 +49,14 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
     place: { index, shares },
     journalHealth: () => journalHealth,
   });
+  const tls =
+    data.tls === undefined
+      ? undefined
+      : new TlsEntrance(data.tls, grpc.tlsMinVersion, {
+          onFault: (fault, peer, detail) => activity.handshakeFault(fault, peer, detail),
+        });
   const server = createGrpcServer(grpc.transport, grpc, {
+    ...(tls === undefined ? {} : { tls }),
     ledger,
     clock: systemClock,
     sendSensorValues: ingest.handle,
@@ -102,6 +110,9 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
           break;
         case 'journalHealth':
           journalHealth = command.health;
+          break;
+        case 'tls':
+          tls?.setMaterial(command.material);
           break;
         case 'tokens':
           door.setTokens(command.tokens);

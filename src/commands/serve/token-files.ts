@@ -14,7 +14,7 @@ export class TokenFiles {
     if (ingest.tokensFile !== '') {
       const settings = { option: 'TOKENS_FILE', path: ingest.tokensFile, names: 'required' } as const;
       this.#senders = await TokenSource.open(settings, deps);
-      if (!isLoopback(grpc.grpcServerSocket)) {
+      if (grpc.tlsCertificate === '' && !isLoopback(grpc.grpcServerSocket)) {
         deps.logger.warn(
           'TOKENS_FILE without TLS: tokens travel in clear, and whoever listens on the way can use them',
         );

@@ -32,6 +32,7 @@ import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
+import { certificateSubject } from '../tls/tls-entrance.ts';
 import { dropFarDeadline } from './far-deadline.ts';
 import { authorizationOf, type BaseCall, baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
@@ -112,6 +113,7 @@ export class GrpcJsServer implements GrpcServer {
     this.#mountServices();
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#watch(http2ServerOf(this.#server));
+    if (deps.tls !== undefined) deps.tls.onSecured = this.#begin;
   }
 
   async listen(address: ListenAddress, options?: ListenOptions): Promise<string[]> {
@@ -239,7 +241,8 @@ export class GrpcJsServer implements GrpcServer {
     if (session === undefined) return new Caller(this.#door, undefined, undefined);
     let caller = this.#callers.get(session);
     if (caller === undefined) {
-      caller = new Caller(this.#door, undefined, session.socket?.remoteAddress);
+      const { socket } = session;
+      caller = new Caller(this.#door, socket && certificateSubject(socket), socket?.remoteAddress);
       this.#callers.set(session, caller);
     }
     return caller;
@@ -267,7 +270,15 @@ export class GrpcJsServer implements GrpcServer {
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#onConnectionsGone?.();
     });
-    this.#injector.injectConnection(socket);
+    const { tls } = this.#deps;
+    if (tls === undefined) this.#begin(socket);
+    else tls.enter(socket);
+  };
+
+  /** The socket speaks HTTP/2 from here on. */
+  readonly #begin = (socket: Socket): void => {
+    if (this.#shared.stopping) socket.destroy();
+    else this.#injector.injectConnection(socket);
   };
 
   /** In two steps, as the stop does: grpc-js's own age limit closes at once, and loses calls on their way to us. */

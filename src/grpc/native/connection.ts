@@ -15,6 +15,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import { Caller, type Door } from '../caller.ts';
+import { certificateSubject } from '../tls/tls-entrance.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { HeaderScratch } from './incoming-headers.ts';
@@ -103,7 +104,11 @@ export class Http2Connection implements SessionHost {
   }
 
   get caller(): Caller {
-    return (this.#caller ??= new Caller(this.#host.door, undefined, this.#socket.remoteAddress));
+    return (this.#caller ??= new Caller(
+      this.#host.door,
+      certificateSubject(this.#socket),
+      this.#socket.remoteAddress,
+    ));
   }
 
   get streams(): readonly Http2Stream[] {

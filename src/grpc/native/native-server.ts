@@ -57,6 +57,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
   readonly #places: SharedBudget;
   readonly #reads = new SharedReads();
+  /** From accept to close; in TLS the ones below it. */
+  readonly #sockets = new Set<Socket>();
   #due: Http2Connection[] = [];
   #yielded: Http2Connection[] = [];
   #listeners: Listeners | undefined;
@@ -97,6 +99,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#routes.set(SEND_SENSOR_VALUES_PATH, { kind: 'sensor' });
     this.#health.mount(this as unknown as Parameters<Health['mount']>[0]);
     mountReflection(this);
+    if (deps.tls !== undefined) deps.tls.onSecured = this.#begin;
   }
 
   /** As grpc-js's own: definitions and handlers that were written for it work unchanged. */
@@ -143,7 +146,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#failCalls();
 
     for (const connection of [...this.#connections]) connection.close();
-    if (this.#connections.size > 0) {
+    if (this.#sockets.size > 0) {
       await this.#gone(GOODBYE_MS, (onGone) => {
         this.#onConnectionsGone = onGone;
       });
@@ -161,16 +164,17 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       connection.flush();
       connection.destroy();
     }
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   cut(): void {
     this.#listeners?.close();
-    for (const connection of [...this.#connections]) connection.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   stats(): GrpcServerStats {
     return {
-      connections: this.#connections.size,
+      connections: this.#sockets.size,
       connectionsOpened: this.#connectionsOpened,
       connectionsClosed: this.#connectionsClosed,
       connectionsRefused: this.#connectionsRefused,
@@ -221,8 +225,26 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       accepted.resetAndDestroy();
       return;
     }
-    const socket = this.#reads.adopt(accepted);
+    const { tls } = this.#deps;
+    const socket = tls === undefined ? this.#reads.adopt(accepted) : accepted;
     this.#connectionsOpened++;
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#connectionsClosed++;
+      this.#places.give(1);
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onConnectionsGone?.();
+    });
+    if (tls === undefined) this.#begin(socket);
+    else tls.enter(socket);
+  };
+
+  /** The socket speaks HTTP/2 from here on. */
+  readonly #begin = (socket: Socket): void => {
+    if (this.#sensor.stopping) {
+      socket.destroy();
+      return;
+    }
     const connection = new Http2Connection(socket, this, this.#scratch);
     this.#connections.add(connection);
     const age = limitAge(this.#limits, this.clock, {
@@ -231,10 +253,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     });
     socket.once('close', () => {
       age.cancel();
-      this.#connectionsClosed++;
-      this.#places.give(1);
       this.#connections.delete(connection);
-      if (this.#connections.size === 0) this.#onConnectionsGone?.();
     });
   };
 
