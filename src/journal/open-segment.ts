@@ -111,6 +111,8 @@ export class OpenSegment implements SegmentStart {
   #sidecarPending = '';
   #durable: Mark = START_MARK;
   #nameDurable = false;
+  /** Cut since the last sync: a power cut would bring back what was cut off. */
+  #isCutUnsynced = false;
 
   private constructor(
     fileSystem: FileSystem,
@@ -225,7 +227,14 @@ export class OpenSegment implements SegmentStart {
    */
   async sync(mustBeLinked: boolean): Promise<number> {
     const mark = this.#mark();
-    await this.#fileSystem.syncData(this.#fd);
+    const isCutBefore = this.#isCutUnsynced;
+    this.#isCutUnsynced = false;
+    try {
+      await this.#fileSystem.syncData(this.#fd);
+    } catch (error) {
+      this.#isCutUnsynced ||= isCutBefore;
+      throw error;
+    }
     if (!this.#nameDurable) {
       await this.#fileSystem.syncFolder(this.#folders.folder);
       this.#nameDurable = true;
@@ -284,6 +293,8 @@ export class OpenSegment implements SegmentStart {
       fileBytes = (await this.#fileSystem.status(this.#fd)).sizeBytes;
     });
     if (fileBytes > this.#bytes && this.#cutBack()) fileBytes = this.#bytes;
+    // No acknowledgement hangs on it: what was cut off must not come back, or the file would not be the one recorded.
+    if (this.#isCutUnsynced) await attempt('sync the cut', () => this.#fileSystem.sync(this.#fd));
     await attempt('close the segment', () => this.#output.close());
     await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
     await attempt('close the sidecar', () => this.#fileSystem.close(this.#sidecarFd));
@@ -367,6 +378,7 @@ export class OpenSegment implements SegmentStart {
     }
     try {
       this.#fileSystem.truncateSync(this.#fd, this.#bytes);
+      this.#isCutUnsynced = true;
       return true;
     } catch {
       return false;

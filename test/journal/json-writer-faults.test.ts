@@ -209,6 +209,12 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
       (call) => call.method === 'syncData' && call.path.endsWith('1.jsonl'),
     );
     assert.equal(dataSyncs.length, 2, 'a failed sync is never tried again');
+    const ofSegment = harness.fileSystem.calls.filter((call) => call.path.endsWith('1.jsonl'));
+    const cut = ofSegment.findLastIndex((call) => call.method === 'truncateSync');
+    assert.ok(
+      ofSegment.slice(cut).some((call) => call.method === 'sync'),
+      'a power cut must not bring back what was cut off',
+    );
   });
 
   test('written: a failed background sync closes the segment as suspect, with all its lines', async () => {

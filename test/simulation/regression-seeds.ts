@@ -6,4 +6,11 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
   [34, 'a segment whose sync failed: suspect, and what verify says of it after a power cut is right'],
   [47, 'the same, and kill -9 before the manifest knew: nobody can know that its pages are not on the disk'],
   [142, 'a sidecar that could not be written'],
+  [1631, 'a segment whose name could not be synced: suspect in the manifest, gone after a power cut'],
+  [
+    2159,
+    'what a failed sync had cut off a segment came back with a power cut: not the file that was recorded',
+  ],
+  [5687, 'the same'],
+  [7858, 'accepted, and the disk failed during the drain: lost, as the books say'],
 ];

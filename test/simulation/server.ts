@@ -27,6 +27,8 @@ export class SimulatedServer implements GrpcServer {
   readonly calls = new Set<ServerCall>();
   isListening = false;
   isStopping = false;
+  /** Its thread is dying: what calls come to is nobody's concern any more. */
+  isCut = false;
   #onEmpty: (() => void) | undefined;
 
   constructor(deps: GrpcServerDeps) {
@@ -69,6 +71,7 @@ export class SimulatedServer implements GrpcServer {
 
   cut(): void {
     this.isListening = false;
+    this.isCut = true;
     world().network.remove(this);
   }
 
@@ -196,6 +199,6 @@ export class ServerCall implements CallContext {
     else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
     else ledger.requestFailed(outcome.reason);
     this.#server.ended(this);
-    this.#answer(outcome);
+    if (!this.#server.isCut) this.#answer(outcome);
   }
 }
