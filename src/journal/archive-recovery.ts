@@ -3,7 +3,8 @@
  * the manifest and the names in the folder alone:
  *
  *   manifest says         in the folder          the crash came              so
- *   anything              a draft in .journal    while compressing           remove the draft
+ *   anything              a draft in .journal    while compressing, or while  remove the draft
+ *                                                rewriting the manifest
  *   closed, none          plain + compressed     between rename and record   remove the compressed copy
  *   closed, gzip | zstd   plain + compressed     between record and unlink   remove the plain file
  *   deleted               any of its files       between record and unlink   remove them
@@ -21,6 +22,7 @@ import { DamageError } from './compress.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ManifestRecord } from './manifest.ts';
 import type { ManifestFile } from './manifest-file.ts';
+import { MANIFEST_DRAFT } from './manifest-file.ts';
 import type { SegmentName } from './segment-name.ts';
 import {
   blocksFile,
@@ -66,7 +68,10 @@ export async function finishInterrupted(
 }
 
 function isDraft(file: string): boolean {
-  return file.endsWith(DRAFT_SUFFIX) && parseSegmentFile(file.slice(0, -DRAFT_SUFFIX.length)) !== undefined;
+  return (
+    file === MANIFEST_DRAFT ||
+    (file.endsWith(DRAFT_SUFFIX) && parseSegmentFile(file.slice(0, -DRAFT_SUFFIX.length)) !== undefined)
+  );
 }
 
 function isRecorded(manifest: ManifestFile, name: SegmentName): boolean {

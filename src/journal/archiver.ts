@@ -17,7 +17,7 @@
  */
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
-import { errorMessage, systemErrorCode } from '../base/errors.ts';
+import { errorMessage, SinkError, systemErrorCode } from '../base/errors.ts';
 import { describeCompressed, finishInterrupted } from './archive-recovery.ts';
 import { DamageError, draftCompressed, hashOf } from './compress.ts';
 import type { JournalConfig } from './config.ts';
@@ -28,8 +28,9 @@ import type { ClosedSegment, ManifestRecord } from './manifest.ts';
 import { ManifestFile } from './manifest-file.ts';
 import { segmentsToDelete } from './retention.ts';
 import type { SegmentName } from './segment-name.ts';
-import { MANIFEST_FILE } from './segment-name.ts';
+import { JOURNAL_FOLDER, MANIFEST_FILE } from './segment-name.ts';
 import { SegmentRemover } from './segment-remover.ts';
+import { completeSidecar } from './sidecar-file.ts';
 
 export type ArchiverOptions = Pick<
   JournalConfig,
@@ -83,16 +84,19 @@ export interface ArchiverStats {
 /** How often age, free space and failed steps are looked at again. */
 const TICK_MS = 10_000;
 
+/** Throws SinkError JOURNAL_UNREADABLE. */
 export async function openArchiver(options: ArchiverOptions, deps: ArchiverDeps): Promise<SegmentArchiver> {
-  const manifest = await ManifestFile.open(deps.fileSystem, options.filePath);
-  const archiver = new SegmentArchiver(options, deps, manifest);
+  let manifest: ManifestFile | undefined;
   try {
+    manifest = await ManifestFile.open(deps.fileSystem, options.filePath);
+    const archiver = new SegmentArchiver(options, deps, manifest);
     await archiver.begin();
+    return archiver;
   } catch (error) {
-    await manifest.close().catch(() => {});
-    throw error;
+    await manifest?.close().catch(() => {});
+    const reason = `FILE_PATH ${options.filePath}: its manifest or list of files: ${errorMessage(error)}`;
+    throw new SinkError('JOURNAL_UNREADABLE', reason, { cause: error });
   }
-  return archiver;
 }
 
 export class SegmentArchiver {
@@ -185,7 +189,8 @@ export class SegmentArchiver {
     else this.#abandonHashes.abort();
     await this.idle();
     await this.#committing;
-    await this.#manifest.close();
+    // Every record was synced before: a close that fails takes nothing with it.
+    await this.#manifest.close().catch((error) => this.#fault('hash', MANIFEST_FILE, error, false));
   }
 
   get stats(): ArchiverStats {
@@ -242,6 +247,8 @@ export class SegmentArchiver {
 
   async #archive(segment: ClosedSegment): Promise<ManifestRecord> {
     const path = join(this.#folder, segment.file);
+    const journalFolder = join(this.#folder, JOURNAL_FOLDER);
+    await completeSidecar(this.#fileSystem, { folder: this.#folder, journalFolder }, segment);
     const hash = await hashOf(segment, this.#fileSystem, path, this.#abandonHashes.signal);
     const { number, ...known } = segment;
     const record: ManifestRecord = {

@@ -15,6 +15,9 @@ import type { ManifestRecord } from './manifest.ts';
 import { encodeManifestRecord, parseManifest } from './manifest.ts';
 import { JOURNAL_FOLDER, MANIFEST_FILE } from './segment-name.ts';
 
+/** In the journal folder; becomes the manifest by a rename. */
+export const MANIFEST_DRAFT = `${MANIFEST_FILE}.tmp`;
+
 /** Below this many lines the garbage is not worth a rewrite. */
 const COMPACT_FROM_LINES = 256;
 /** Deleted segments still named after a compaction: they explain the gaps below the oldest one kept. */
@@ -107,7 +110,10 @@ export class ManifestFile {
           // The next best.
         }
       }
+      // Until it has succeeded: after a failed one the next may succeed without having written anything.
+      this.#mustRewrite = true;
       await this.#fileSystem.sync(this.#fd);
+      this.#mustRewrite = false;
       return true;
     });
   }
@@ -154,7 +160,7 @@ export class ManifestFile {
   async #rewrite(added: readonly ManifestRecord[]): Promise<void> {
     const kept = this.#kept(added);
     const bytes = Buffer.from(kept.map(encodeManifestRecord).join(''));
-    const draft = `${this.#path}.tmp`;
+    const draft = join(this.#journalFolder, MANIFEST_DRAFT);
     const fd = await this.#fileSystem.open(draft, 'replace');
     try {
       await writeFully(this.#fileSystem, fd, bytes, 0);

@@ -6,15 +6,15 @@
  * 1. Only plain segments without a manifest record are touched. Half-done compressions and deletions
  *    belong to recorded segments and are the archiver's to finish.
  * 2. No byte is destroyed unseen: what is cut lies in .journal/torn/ before the cut, if the disk lets us.
- *    More than MAX_CUT_BYTES is not cut at all but left in the file behind the valid bytes, as is
- *    everything after a read error.
+ *    More than MAX_CUT_BYTES is not cut at all but left in the file behind the valid bytes. A file that
+ *    cannot be read to its end is left as it lies, without a record: readers take its whole lines.
  * 3. Doing it twice changes nothing: every step can be interrupted and found again by the next start.
  * 4. A disk that takes no writes does not stop the start; what could not be done is told in `faults`.
  */
 import { join } from 'node:path';
 import { MiB } from '../base/byte-size.ts';
 import { errorMessage, SinkError } from '../base/errors.ts';
-import { encodeBlock, parseBlocks } from './blocks.ts';
+import { parseBlocks } from './blocks.ts';
 import type { FileSystem } from './file-system.ts';
 import { readFully, readWholeFile, writeFully } from './file-system.ts';
 import type { ClosedSegment } from './manifest.ts';
@@ -24,9 +24,12 @@ import type { SegmentName } from './segment-name.ts';
 import { blocksFile, MANIFEST_FILE, segmentsAmong } from './segment-name.ts';
 import type { SegmentScan } from './segment-scan.ts';
 import { scanSegment } from './segment-scan.ts';
+import { writeSidecar } from './sidecar-file.ts';
 
 export const TORN_FOLDER = 'torn';
 const MAX_CUT_BYTES = 8 * MiB;
+/** A passing error must not cost a segment its record until the next start. */
+const READ_ATTEMPTS = 3;
 /** So that a crash loop does not fill the disk with its remains. */
 const MAX_TORN_FILES = 16;
 
@@ -145,9 +148,8 @@ class SegmentRecovery {
     const { sizeBytes } = await this.#fileSystem.status(fd);
     if (sizeBytes === 0) return undefined;
     const sidecar = await this.#readSidecar();
-    const scan = await scanSegment(this.#fileSystem, fd, sizeBytes, parseBlocks(sidecar));
-    let suspect = scan.damagedBlockOffsets.length > 0 || scan.readError !== undefined;
-    if (scan.readError !== undefined) this.#fault('read', scan.readError);
+    const scan = await this.#scan(fd, sizeBytes, sidecar);
+    let suspect = scan.damagedBlockOffsets.length > 0;
     const { leftBytes, cutSavedAs } = await this.#cut(fd, sizeBytes, scan);
     if (scan.validBytes === 0 && leftBytes === 0) {
       this.#faults.push(
@@ -155,7 +157,9 @@ class SegmentRecovery {
       );
       return undefined;
     }
-    await this.#completeSidecar(sidecar, scan);
+    await this.#attempt('complete the sidecar', () =>
+      writeSidecar(this.#fileSystem, this.#folders.journalFolder, this.#name.base, sidecar, scan.blocks),
+    );
     // What survived in the page cache is not on the disk yet, and the manifest is about to vouch for it.
     if (!(await this.#attempt('sync', () => this.#fileSystem.sync(fd)))) suspect = true;
     await this.#attempt('sync the folder', () => this.#fileSystem.syncFolder(this.#folders.folder));
@@ -181,6 +185,15 @@ class SegmentRecovery {
     };
   }
 
+  /** Throws when the disk does not give the bytes: what cannot be read cannot be judged, and may well be whole. */
+  async #scan(fd: number, sizeBytes: number, sidecar: Uint8Array): Promise<SegmentScan> {
+    for (let attempt = 1; ; attempt++) {
+      const scan = await scanSegment(this.#fileSystem, fd, sizeBytes, parseBlocks(sidecar));
+      if (scan.readError === undefined) return scan;
+      if (attempt === READ_ATTEMPTS) throw scan.readError;
+    }
+  }
+
   async #readSidecar(): Promise<Uint8Array> {
     try {
       return (await readWholeFile(this.#fileSystem, this.#sidecarPath)) ?? new Uint8Array(0);
@@ -198,9 +211,7 @@ class SegmentRecovery {
   ): Promise<{ leftBytes: number; cutSavedAs: string | null }> {
     const tornBytes = sizeBytes - scan.validBytes;
     if (tornBytes === 0) return { leftBytes: 0, cutSavedAs: null };
-    if (tornBytes > MAX_CUT_BYTES || scan.readError !== undefined) {
-      return { leftBytes: tornBytes, cutSavedAs: null };
-    }
+    if (tornBytes > MAX_CUT_BYTES) return { leftBytes: tornBytes, cutSavedAs: null };
     const name = `${this.#name.base}-${scan.validBytes}.bin`;
     const saved = await this.#attempt('save the torn tail', () =>
       this.#save(fd, name, scan.validBytes, tornBytes),
@@ -239,28 +250,6 @@ class SegmentRecovery {
     }
     files.sort((a, b) => b.modifiedAtMs - a.modifiedAtMs);
     for (const { path } of files.slice(MAX_TORN_FILES - 1)) await this.#fileSystem.unlink(path);
-  }
-
-  /** Brings the sidecar to exactly the blocks of the scan, leaving alone what is right of it already. */
-  async #completeSidecar(before: Uint8Array, scan: SegmentScan): Promise<void> {
-    const after = Buffer.from(scan.blocks.map(encodeBlock).join(''));
-    let same = 0;
-    while (same < after.length && same < before.length && after[same] === before[same]) same++;
-    const isRight = same === after.length && same === before.length;
-    await this.#attempt('complete the sidecar', async () => {
-      const fd = await this.#fileSystem.open(this.#sidecarPath, 'write');
-      try {
-        if (!isRight) {
-          await this.#fileSystem.truncate(fd, same);
-          await writeFully(this.#fileSystem, fd, after.subarray(same), same);
-        }
-        // Also when nothing was missing: what is right in the page cache need not be on the disk yet.
-        await this.#fileSystem.sync(fd);
-      } finally {
-        await this.#fileSystem.close(fd);
-      }
-      await this.#fileSystem.syncFolder(this.#folders.journalFolder);
-    });
   }
 
   async #remove(): Promise<void> {

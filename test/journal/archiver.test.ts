@@ -86,6 +86,35 @@ test('a closed segment gets a record with the hash of its file', async (t) => {
   await assertClean(folder);
 });
 
+test('a sidecar that a fault cut short or kept away is completed before the record', async (t) => {
+  const folder = await temporaryFolder(t);
+  const segments = await Promise.all([1, 2, 3].map((number) => writeSegment(folder, number)));
+  const sidecar = (index: number): string =>
+    join(folder, JOURNAL_FOLDER, segments[index]!.file.replace('.jsonl', '.blocks'));
+  await truncate(sidecar(0), 100);
+  await unlink(sidecar(1));
+  const { archiver, faults } = await begin(options(folder));
+  for (const segment of segments) archiver.closed(segment);
+  await archiver.close({ finishHashes: true });
+  assert.deepEqual(faults, []);
+  await assertClean(folder);
+});
+
+test('an archiver that cannot begin says so in one line; what is left of a rewrite goes', async (t) => {
+  const folder = await temporaryFolder(t);
+  await assert.rejects(
+    begin(
+      options(folder),
+      faultyFileSystem((call) => (call.method === 'list' ? { kind: 'error', code: 'EMFILE' } : undefined)),
+    ),
+    /^SinkError: FILE_PATH .*: its manifest or list of files: EMFILE/,
+  );
+  await writeFile(join(folder, JOURNAL_FOLDER, 'manifest.jsonl.tmp'), 'half');
+  const { archiver } = await begin(options(folder));
+  await archiver.close({ finishHashes: true });
+  assert.ok(!(await readdir(join(folder, JOURNAL_FOLDER))).includes('manifest.jsonl.tmp'));
+});
+
 for (const [compress, suffix, decompress] of [
   ['gzip', '.gz', gunzipSync],
   ['zstd', '.zst', zstdDecompressSync],
@@ -197,7 +226,8 @@ test('death at every step: no segment is counted twice, none is lost, and the ne
       await archiver.idle();
       await archiver.close({ finishHashes: false });
     } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, 'CRASH');
+      const { cause } = error as Error;
+      assert.equal(((cause ?? error) as NodeJS.ErrnoException).code, 'CRASH');
     }
     isAlive = calls() < dieAtCall;
 

@@ -245,6 +245,33 @@ describe('recovery', { timeout: 60_000 }, () => {
     );
   });
 
+  test('a read error that passes costs nothing; one that stays leaves the file as it lies, for a later start', async () => {
+    for (const errors of [1, 2, Number.POSITIVE_INFINITY]) {
+      const { data, blocks, lines } = await written(20, 10);
+      const folder = temporaryFolder().path;
+      const path = crashed(folder, data, blocks.toString().slice(0, -10));
+      let left = errors;
+      const fileSystem = faultyFileSystem((call) =>
+        call.method === 'read' && call.path === path && left-- > 0
+          ? { kind: 'error', code: 'EIO' }
+          : undefined,
+      );
+      const harness = new JournalHarness(folder, fileSystem);
+      await harness.open();
+      await harness.writer.close();
+      assert.deepEqual(readFileSync(path), data, 'no byte is touched');
+      const report = harness.recovered[0]!;
+      if (errors === Number.POSITIVE_INFINITY) {
+        assert.deepEqual(report.segments, []);
+        assert.match(report.faults[0]!, /left alone: EIO/);
+        assert.equal(report.highestNumber, 7);
+        assert.equal((await recover(folder)).closed.get(7)!.lines, lines);
+      } else {
+        assert.equal(report.segments[0]!.closed.lines, lines);
+      }
+    }
+  });
+
   test('each file-system call fails once: the start goes on or says why, and the next one finds everything', async () => {
     const calls = await (async () => {
       const folder = temporaryFolder();

@@ -18,10 +18,12 @@ export interface FileSystemCall {
  * error: nothing happens, the call fails. short: half of the bytes are written, no error.
  * partial: half of the bytes are written, then the call fails all the same.
  * late: the call is carried out, and fails all the same (except opening, which then opens nothing).
+ * slow: the call waits for `until`, then is carried out; only for those that return a promise.
  */
 export interface Fault {
-  readonly kind: 'error' | 'short' | 'partial' | 'late';
+  readonly kind: 'error' | 'short' | 'partial' | 'late' | 'slow';
   readonly code: string;
+  readonly until?: Promise<unknown>;
 }
 
 export type FaultRule = (call: FileSystemCall) => Fault | undefined;
@@ -57,6 +59,7 @@ export function faultyFileSystem(rule?: FaultRule): FaultyFileSystem {
       // A failed close has closed the descriptor all the same, as on Linux.
       if (method === 'close' || method === 'closeSync') descriptors.delete(args[0] as number);
       if (fault === undefined) return real(...args);
+      if (fault.kind === 'slow') return fault.until!.then(() => real(...args));
       const error = Object.assign(new Error(`${fault.code}: injected, ${method} '${path}'`), {
         code: fault.code,
       });
@@ -89,9 +92,13 @@ export function faultyFileSystem(rule?: FaultRule): FaultyFileSystem {
   return state;
 }
 
-/** The arguments of a write with the second half of its bytes (at least one byte) left out. */
+/** The arguments of a read or write with the second half of its bytes (but at most all but one) left out. */
 function halved(method: FileSystemMethod, args: readonly unknown[]): unknown[] {
-  if (!WRITES.has(method)) throw new Error(`only writes can be short, not ${method}`);
+  if (method === 'read') {
+    const target = args[1] as Uint8Array;
+    return [args[0], target.subarray(0, Math.max(1, target.length >> 1)), args[2]];
+  }
+  if (!WRITES.has(method)) throw new Error(`only reads and writes can be short, not ${method}`);
   const parts = (method === 'writevSync' ? args[1] : [args[1]]) as Uint8Array[];
   // One part stays where it lies: a direct write asks for aligned memory.
   const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
