@@ -26,7 +26,12 @@ const RANKS: readonly (readonly string[])[] = [
 
 /** Third-party packages and the folders that may know them. One that is not here may not be imported. */
 const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
-  '@grpc/grpc-js': ['src/grpc/', 'src/commands/send/', 'src/commands/health/'],
+  '@grpc/grpc-js': [
+    'src/grpc/',
+    'src/commands/send/',
+    'src/commands/health/',
+    'src/commands/channel-security.ts',
+  ],
   '@grpc/proto-loader': ['src/grpc/', 'src/commands/send/'],
   '@grpc/reflection': ['src/grpc/'],
   'grpc-health-check': ['src/grpc/'],

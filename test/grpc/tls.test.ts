@@ -230,7 +230,9 @@ test('what OpenSSL calls it, in our words', () => {
     ['ECONNRESET', 'hung_up'],
     ['ERR_SSL_SOMETHING_NEW', 'other'],
   ];
-  for (const [code, fault] of codes) assert.equal(handshakeFault({ code }), fault, code);
+  for (const [code, fault] of codes) {
+    assert.equal(handshakeFault(Object.assign(new Error(code), { code })), fault, code);
+  }
 });
 
 describe('material', () => {

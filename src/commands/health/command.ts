@@ -29,6 +29,13 @@ const healthOptions = optionGroup({
       default: '3s',
       help: 'Give up after this long',
     },
+    tls: {
+      flag: 'tls',
+      type: 'boolean',
+      default: 'false',
+      help: 'Ask over TLS; also when TLS_CERT is set, as it is for the daemon',
+    },
+    tlsCertificate: grpcOptions.options.tlsCertificate,
     grpcServerSocket: grpcOptions.options.grpcServerSocket,
     adminSocket: adminOptions.options.adminSocket,
   },
@@ -53,7 +60,12 @@ export const healthCommand = command({
     }
     const { isHealthy, text } = health.http
       ? await (await import('./http-probe.ts')).probeHttp(target, health.timeoutMs)
-      : await (await import('./grpc-probe.ts')).probeGrpc(target, health.service, health.timeoutMs);
+      : await (await import('./grpc-probe.ts')).probeGrpc(
+          target,
+          health.service,
+          health.timeoutMs,
+          health.tls || health.tlsCertificate !== '',
+        );
     io.stdout.write(`${target} ${text}\n`);
     return isHealthy ? 0 : 1;
   },

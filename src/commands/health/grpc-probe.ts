@@ -3,6 +3,7 @@
  * written and read here by hand: a probe that runs every few seconds should not load a proto compiler.
  */
 import { Client, credentials, status } from '@grpc/grpc-js';
+import { securityHint } from '../channel-security.ts';
 
 const STATUS_NAMES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 
@@ -12,8 +13,25 @@ export interface ProbeResult {
   readonly text: string;
 }
 
-export async function probeGrpc(target: string, service: string, timeoutMs: number): Promise<ProbeResult> {
-  const client = new Client(target, credentials.createInsecure(), {
+/**
+ * With TLS the probe looks at no certificate: it asks this machine under a name that certificates seldom have, and
+ * tells nothing secret.
+ */
+export async function probeGrpc(
+  target: string,
+  service: string,
+  timeoutMs: number,
+  isTls: boolean,
+): Promise<ProbeResult> {
+  const security = isTls
+    ? credentials.createSsl(null, null, null, {
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+      })
+    : credentials.createInsecure();
+  const client = new Client(target, security, {
+    // An address is no name that a certificate could have, and Node warns of it.
+    ...(isTls ? { 'grpc.ssl_target_name_override': 'localhost' } : {}),
     // A probe asks this machine; a proxy from the environment has no part in it.
     'grpc.enable_http_proxy': 0,
     'grpc.enable_retries': 0,
@@ -29,7 +47,9 @@ export async function probeGrpc(target: string, service: string, timeoutMs: numb
         (error, value) => {
           if (error !== null) {
             const code = status[error.code] ?? String(error.code);
-            resolve({ isHealthy: false, text: `${code}: ${firstLine(error.details)}` });
+            const hint = probeHint(error.details, isTls);
+            const text = `${code}: ${firstLine(error.details)}${hint === undefined ? '' : `: ${hint}`}`;
+            resolve({ isHealthy: false, text });
           } else {
             const name = STATUS_NAMES[value ?? 0] ?? `status ${value}`;
             resolve({ isHealthy: name === 'SERVING', text: name });
@@ -40,6 +60,14 @@ export async function probeGrpc(target: string, service: string, timeoutMs: numb
   } finally {
     client.close();
   }
+}
+
+/** A probe has no certificate to show. */
+function probeHint(details: string, isTls: boolean): string | undefined {
+  const hint = securityHint(details, isTls);
+  return isTls && hint?.includes('--tls-cert')
+    ? 'where the daemon asks for client certificates (TLS_CLIENT_CA), probe with --http'
+    : hint;
 }
 
 /** `string service = 1`. */

@@ -56,6 +56,7 @@ export class LocalLoad implements Load {
       target: plan.target,
       connections: shareOf(plan.connections, share.thread, share.threads),
       gzip: plan.gzip,
+      tls: plan.tls,
       token: plan.tokenFile === undefined ? undefined : readToken(plan.tokenFile),
     });
   }

@@ -1,8 +1,10 @@
 /** The options of `send`, and how they become a LoadPlan. */
+
 import { formatListenAddress } from '../../base/listen-address.ts';
 import type { GroupValues } from '../../base/option.ts';
 import { optionGroup } from '../../base/option.ts';
 import { grpcOptions } from '../../grpc/config.ts';
+import type { TlsWish } from '../channel-security.ts';
 import type { LoadPlan } from './plan.ts';
 
 const MOST = Number.MAX_SAFE_INTEGER;
@@ -175,6 +177,39 @@ export const deliveryOptions = optionGroup({
       default: '',
       help: 'File with the bearer token to send, and nothing else in it',
     },
+    tls: {
+      flag: 'tls',
+      type: 'boolean',
+      default: 'false',
+      help: 'Speak TLS, and trust the authorities that this machine trusts',
+    },
+    tlsAuthority: {
+      env: 'SEND_TLS_CA',
+      flag: 'tls-ca',
+      type: 'path',
+      default: '',
+      help: 'Speak TLS, and trust the authority in this PEM file',
+    },
+    tlsCertificate: {
+      env: 'SEND_TLS_CERT',
+      flag: 'tls-cert',
+      type: 'path',
+      default: '',
+      help: 'Speak TLS, and show the certificate in this PEM file',
+    },
+    tlsKey: {
+      env: 'SEND_TLS_KEY',
+      flag: 'tls-key',
+      type: 'path',
+      default: '',
+      help: 'PEM file of the private key of --tls-cert',
+    },
+    tlsServerName: {
+      flag: 'tls-server-name',
+      type: 'string',
+      default: '',
+      help: 'Name to expect in the certificate of the daemon, where it is not the one that is dialled',
+    },
     timeout: {
       flag: 'timeout',
       type: 'duration',
@@ -238,6 +273,12 @@ export function checkSend({ what, pace, delivery }: SendConfig): readonly string
   if (!/^(unlimited|\d{1,9})$/.test(delivery.retries)) {
     faults.push(`--retries=${delivery.retries} is neither a number nor unlimited`);
   }
+  if ((delivery.tlsCertificate === '') !== (delivery.tlsKey === '')) {
+    faults.push('--tls-cert and --tls-key belong together; give both');
+  }
+  if (delivery.tlsServerName !== '' && !tlsWish(delivery).isOn) {
+    faults.push('--tls-server-name is for TLS; say --tls or --tls-ca too');
+  }
   if (delivery.target.port === 0) faults.push('--target has port 0; a daemon listens on 1 to 65535');
   for (const label of what.labels) {
     if (label.indexOf('=') < 1) faults.push(`--labels ${label} is not key=value`);
@@ -248,6 +289,18 @@ export function checkSend({ what, pace, delivery }: SendConfig): readonly string
     if (what.count > 0) faults.push('--stdin sends every line there is; leave --count out');
   }
   return faults;
+}
+
+function tlsWish(delivery: SendConfig['delivery']): TlsWish {
+  const { tls, tlsAuthority, tlsCertificate, tlsKey, tlsServerName } = delivery;
+  const given = (text: string): string | undefined => (text === '' ? undefined : text);
+  return {
+    isOn: tls || tlsAuthority !== '' || tlsCertificate !== '',
+    authority: given(tlsAuthority),
+    certificate: given(tlsCertificate),
+    key: given(tlsKey),
+    serverName: given(tlsServerName),
+  };
 }
 
 function concurrencyOf(pace: SendConfig['pace']): number {
@@ -267,6 +320,7 @@ export function loadPlan({ what, pace, delivery, report }: SendConfig): LoadPlan
     connections: pace.connections,
     concurrency: concurrencyOf(pace),
     gzip: delivery.gzip,
+    tls: tlsWish(delivery),
     tokenFile: delivery.tokenFile === '' ? undefined : delivery.tokenFile,
     timeoutMs: delivery.timeout,
     retries: delivery.retries === 'unlimited' ? Number.POSITIVE_INFINITY : Number(delivery.retries),

@@ -6,6 +6,8 @@
  * Request i carries readings of one sensor: sensor i mod N, and of that sensor the next run of
  * `readingsPerRequest` numbers, starting at 1. The last request is cut so that the total is exact.
  */
+import type { TlsWish } from '../channel-security.ts';
+
 export type ValueKind = 'int' | 'double' | 'bool' | 'string' | 'mixed';
 
 export interface FleetPlan {
@@ -29,6 +31,7 @@ export interface LoadPlan {
   readonly connections: number;
   readonly concurrency: number;
   readonly gzip: boolean;
+  readonly tls: TlsWish;
   /** The path, not the token: plans are handed around and shown. */
   readonly tokenFile: string | undefined;
   readonly timeoutMs: number;

@@ -1,16 +1,16 @@
 /**
  * The files of TLS as the daemon lives with them: read and judged at the start, where a fault ends the start, and looked
- * at every second from then on. Certificate and key change one after the other, so a pair that does not fit is first
- * taken for a change half made: the one in force stays, with one line in the log, until the files make sense again.
+ * at every second from then on. Certificate and key change one after the other, so a pair that does not fit is
+ * taken for a change half made for SETTLE_MS; after that there is one line in the log. The pair in force stays.
  *
- *   fresh ──a change that does not fit, a file that cannot be read──▶ stale: the last good pair holds
+ *   fresh ──a change that does not fit for long, a file that cannot be read──▶ stale: the last good pair holds
  *     ▲  └──a change that fits: one line in the log──┐                  │
  *     └──────────────────────────────────────────────┴──a good pair─────┘
  *
  * Invariant: of the key nothing is ever logged or shown.
  */
 import { stat } from 'node:fs/promises';
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import { errorMessage, SinkError } from '../../base/errors.ts';
 import { readSmallFile, WatchedFile } from '../../base/watched-file.ts';
 import type { GrpcConfig } from '../../grpc/config.ts';
@@ -26,6 +26,9 @@ import type { Logger } from '../../observe/logger.ts';
 const DAY_MS = 24 * 3_600_000;
 /** Certificates that live shorter than this are renewed by a program, which needs no reminder. */
 const EXPIRES_SOON_MS = 7 * DAY_MS;
+
+/** Longer than it takes to notice both halves of a change (LOOK_INTERVAL_MS each). */
+const SETTLE_MS = 3000;
 
 /** What each file is called in messages. */
 const FILES = { certificate: 'TLS_CERT', key: 'TLS_KEY', clientAuthority: 'TLS_CLIENT_CA' } as const;
@@ -107,6 +110,7 @@ export class TlsSource {
   #good: Good;
   #loadedAtMs: number;
   #fault: string | undefined;
+  #settling: Timer | undefined;
 
   private constructor(paths: TlsPaths, deps: TlsSourceDeps, texts: Map<Part, string>, good: Good) {
     this.#deps = deps;
@@ -148,6 +152,7 @@ export class TlsSource {
   }
 
   close(): void {
+    this.#settling?.cancel();
     for (const file of this.#files) file.close();
   }
 
@@ -157,8 +162,10 @@ export class TlsSource {
     if (this.#unreadable.size > 0) return;
     const material = materialOf(this.#texts);
     const judged = judgeMaterial(material);
+    this.#settling?.cancel();
     if (!judged.ok) {
-      this.#onFault(judged.faults.map(naming).join('; '));
+      const fault = judged.faults.map(naming).join('; ');
+      this.#settling = this.#deps.clock.setTimer(SETTLE_MS, () => this.#onFault(fault));
       return;
     }
     this.#fault = undefined;
