@@ -66,7 +66,7 @@ async function checkBlocks(
   sizeBytes: number,
   blocks: readonly Block[],
 ): Promise<{ lastGood: number; damaged: number[]; readError: unknown }> {
-  const chunk = new Uint8Array(CHUNK_BYTES);
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, sizeBytes));
   const damaged: number[] = [];
   let lastGood = -1;
   let readError: unknown;

@@ -14,7 +14,8 @@ export interface Habits {
   readonly clients: number;
   /** Requests one client has under way at most. */
   readonly window: number;
-  readonly pauseMs: number;
+  /** Between two requests of a client, on average; undefined: so that they last about as long as the daemon does. */
+  readonly pauseMs: number | undefined;
   readonly readingsMax: number;
   /** Some readings carry a text of up to so many bytes. */
   readonly textBytesMax: number;
@@ -44,21 +45,24 @@ export class Clients {
     cancelled: 0,
   };
   readonly #clients: UnnumberedClient[];
-  readonly #requestsPerLife: number;
+  readonly #habits: Habits;
+  pauseMs = 0;
   #requestsLeft = 0;
   isSending = false;
 
   constructor(habits: Habits, parts: ClientParts) {
-    this.#requestsPerLife = habits.requestsPerLife;
+    this.#habits = habits;
     this.#clients = Array.from(
       { length: habits.clients },
       (_, index) => new UnnumberedClient(`u${index + 1}`, habits, parts, this),
     );
   }
 
-  start(): void {
+  start(durationMs: number): void {
+    const { clients, pauseMs, requestsPerLife } = this.#habits;
     this.isSending = true;
-    this.#requestsLeft = this.#requestsPerLife;
+    this.#requestsLeft = requestsPerLife;
+    this.pauseMs = pauseMs ?? (durationMs * clients) / requestsPerLife;
     for (const client of this.#clients) client.wake();
   }
 
@@ -107,7 +111,7 @@ class UnnumberedClient {
     this.#isAwake = true;
     const { scheduler, random } = this.#parts;
     // Mostly in bursts, now and then after a pause.
-    const pauseMs = this.#habits.pauseMs * (random.below(4) === 0 ? 4 * random.next() : 0.2 * random.next());
+    const pauseMs = this.#all.pauseMs * (random.below(4) === 0 ? 5 * random.next() : 0.3 * random.next());
     scheduler.after(pauseMs, NOBODY, 'client', () => {
       this.#isAwake = false;
       if (this.underWay < this.#habits.window) {

@@ -84,7 +84,7 @@ export class Mishaps {
       case 'writes fail':
         this.#forAWhile(
           process,
-          () => (disk.faults.write = 0.3),
+          () => (disk.faults.write = [0.1, 0.6][random.below(2)]!),
           () => (disk.faults.write = 0),
         );
         break;
@@ -98,7 +98,7 @@ export class Mishaps {
       case 'disk full':
         this.#forAWhile(
           process,
-          () => (disk.capacityBytes = disk.usedBytes + random.below(100_000)),
+          () => (disk.capacityBytes = disk.usedBytes + random.below([500, 5000, 100_000][random.below(3)]!)),
           () => (disk.capacityBytes = Number.POSITIVE_INFINITY),
         );
         break;

@@ -1,4 +1,7 @@
-/** Seeds that found something once, each with what it was. They run with every test run. */
+/**
+ * Seeds that found something once, each with what it was. They run with every test run. A seed is the same run only
+ * until something draws more or less than it did then, in the daemon or here; a test where the fault was keeps it mended.
+ */
 export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])[] = [
   [14, 'a sidecar that recovery found right in the page cache was never synced, and a power cut took it'],
   [22, 'the same'],

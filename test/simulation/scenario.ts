@@ -59,6 +59,10 @@ export function drawScenario(random: Random): Scenario {
     SYNC_INTERVAL: `${syncIntervalMs}ms`,
     COMPRESS: pick('none', 'none', 'gzip', 'zstd'),
     RATE_PER_SECOND: pick('0', '0', '0', '200KiB'),
+    CLIENT_RATE_PER_SECOND: pick('0', '0', '0', '100KiB'),
+    // Small, so that clients make room for each other.
+    MAX_CLIENTS: '16',
+    DIRECT_WRITES: pick('auto', 'auto', 'off'),
     DRAIN_DELAY: pick('0s', '0s', '50ms'),
     DRAIN_TIMEOUT: '60s',
     LOW_SPACE_BYTES: '0',
@@ -78,9 +82,9 @@ export function drawScenario(random: Random): Scenario {
     habits: {
       clients: 1 + random.below(4),
       window: pick(1, 4, 16),
-      pauseMs: pick(2, 10, 50),
-      readingsMax: pick(1, 5, 30),
-      textBytesMax: pick(0, 0, 200, 3000, 20_000),
+      pauseMs: pick(undefined, undefined, 2, 20),
+      readingsMax: pick(1, 3, 8, 30),
+      textBytesMax: pick(0, 0, 0, 200, 200, 3000, 3000, 20_000),
       attemptsMax: 4,
       requestsPerLife: pick(10, 40, 120),
     },
