@@ -2,22 +2,25 @@
  * A growable run of bytes that encoders append to. Writers work on `bytes` and `length` directly
  * (call `reserve` first), because a method call per byte would cost more than the encoding itself.
  *
- * Invariant: 0 <= length <= bytes.length; only [0, length) holds data.
- * `bytes` owns its whole ArrayBuffer, so that a full buffer can be transferred to another thread.
+ * Invariants:
+ * 1. 0 <= length <= bytes.length; only [0, length) holds data.
+ * 2. `bytes` covers all of its memory. It begins as what it was made over, shared memory of a pool for example, and once it
+ *    has grown it is ordinary memory of its own, which may be transferred and which the collector counts.
  */
 export class ByteBuffer {
-  bytes: Uint8Array<ArrayBuffer>;
+  bytes: Uint8Array;
   length = 0;
 
-  constructor(capacityBytes: number) {
-    this.bytes = new Uint8Array(new ArrayBuffer(capacityBytes));
+  /** Over `memory`, or over new memory of that many bytes. */
+  constructor(memory: number | Uint8Array) {
+    this.bytes = typeof memory === 'number' ? new Uint8Array(memory) : memory;
   }
 
   /** Makes room for `extraBytes` more; grows by doubling, so appending stays linear. `bytes` may be replaced. */
   reserve(extraBytes: number): void {
     const needed = this.length + extraBytes;
     if (needed <= this.bytes.length) return;
-    const grown = new Uint8Array(new ArrayBuffer(Math.max(needed, this.bytes.length * 2)));
+    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
   }

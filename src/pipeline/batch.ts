@@ -1,7 +1,8 @@
 /**
  * A batch: the bytes of whole lines, their counts, and the acknowledgements that wait on them.
- * It is the only thing that crosses from an ingest thread to the writer; its bytes are transferred,
- * never copied, and the buffer comes back with the outcome to be used again.
+ * It is the only thing that crosses from an ingest thread to the writer. Its bytes are never copied:
+ * they lie in shared memory, and until the outcome is back they are the writer's. Where one request was too large for that,
+ * they are transferred, and do not come back.
  */
 import type { Outcome } from '../base/outcome.ts';
 
@@ -26,8 +27,8 @@ export const FLUSH_CAUSES: readonly FlushCause[] = [
 ];
 
 export interface Batch {
-  /** Owns its ArrayBuffer; [0, length) are whole lines. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** [0, length) are whole lines. */
+  readonly bytes: Uint8Array;
   readonly length: number;
   readonly lines: number;
   readonly requests: number;

@@ -8,7 +8,8 @@
  *
  * Invariants:
  * 1. `buffer` always accepts an encode of up to `roomBytes`; lines + bytes in it are exactly what was committed.
- * 2. A buffer that was sent is never touched again until it comes home (the seed of this design reused it in flight).
+ * 2. A buffer that was sent is never touched again until it comes home (the seed of this design reused it in flight);
+ *    one that does not come home (the writer died with it) is never used again.
  * 3. Every committed request's acknowledgement is called exactly once.
  * 4. gathered bytes + channel.usedBytes <= what the channel's `room` has granted.
  *
@@ -22,13 +23,12 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Acknowledge, Batch, BatchResult, FlushCause } from './batch.ts';
 import type { Channel } from './channel.ts';
 
-/** Empty buffers kept for reuse: one gathering, one being written, one on its way home, one spare. */
-const POOLED_BUFFERS = 4;
-
 export interface ProcessorOptions {
   readonly bufferSizeReadings: number;
   readonly bufferBytes: number;
   readonly bufferFlushIntervalMs: number;
+  /** For buffers in shared memory. Beyond them memory is made, transferred and left to the collector. */
+  readonly sharedBytes: number;
 }
 
 /** A batch may exceed BUFFER_BYTES by the request that filled it; a quarter more spares most regrowth. */
@@ -36,9 +36,24 @@ function bufferCapacityBytes(bufferBytes: number): number {
   return Math.ceil(bufferBytes * 1.25);
 }
 
-/** Most that one processor keeps in empty buffers: those that grew to twice the size are kept too. */
-export function pooledBytes(options: Pick<ProcessorOptions, 'bufferBytes'>): number {
-  return POOLED_BUFFERS * 2 * bufferCapacityBytes(options.bufferBytes);
+const LEAST_SHARED_BUFFERS = 4;
+
+function sharedBuffers(bufferBytes: number, sharedBytes: number): number {
+  return Math.max(LEAST_SHARED_BUFFERS, Math.floor(sharedBytes / bufferCapacityBytes(bufferBytes)));
+}
+
+/**
+ * What one of `threads` processors keeps at most in buffers in shared memory, which come back to be used again: as much as
+ * they may have under way together, since a sync that holds up the writer for 50 ms takes 15 MiB, and what is made anew
+ * then costs more than it holds. The last one used is used first: what a burst once needed lies untouched afterwards.
+ */
+export function pooledBytes(
+  options: { readonly bufferBytes: number; readonly queueBytes: number },
+  threads: number,
+): number {
+  const capacityBytes = bufferCapacityBytes(options.bufferBytes);
+  const sharedBytes = (capacityBytes / options.bufferBytes) * (options.queueBytes / threads);
+  return sharedBuffers(options.bufferBytes, sharedBytes) * capacityBytes;
 }
 
 export interface ProcessorEvents {
@@ -54,11 +69,15 @@ export class BufferedProcessor {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #events: ProcessorEvents;
-  readonly #pool: Uint8Array<ArrayBuffer>[] = [];
+  readonly #pool: Uint8Array[] = [];
+  /** Shared buffers that may still be made. */
+  #unmade: number;
   readonly #bufferCapacityBytes: number;
 
   /** Where the encoder appends; replaced at each flush, so read it anew for every request. */
   buffer: ByteBuffer;
+  /** The memory that `buffer` was made over. */
+  #lent: Uint8Array;
   #lines = 0;
   #requests = 0;
   #committedBytes = 0;
@@ -80,7 +99,9 @@ export class BufferedProcessor {
     this.#clock = deps.clock;
     this.#events = deps.events;
     this.#bufferCapacityBytes = bufferCapacityBytes(options.bufferBytes);
-    this.buffer = new ByteBuffer(this.#bufferCapacityBytes);
+    this.#unmade = sharedBuffers(options.bufferBytes, options.sharedBytes);
+    this.#lent = this.#takeBuffer();
+    this.buffer = new ByteBuffer(this.#lent);
     this.#channel.onResult = (batch, result, bytes) => this.#onResult(batch, result, bytes);
   }
 
@@ -220,20 +241,27 @@ export class BufferedProcessor {
     this.#requests = 0;
     this.#committedBytes = 0;
     this.#acknowledgements = [];
-    this.buffer = new ByteBuffer(0);
-    this.buffer.bytes = this.#pool.pop() ?? new Uint8Array(new ArrayBuffer(this.#bufferCapacityBytes));
+    // It grew: what it was made over is free at once.
+    if (batch.bytes !== this.#lent) this.#giveBack(this.#lent);
+    this.#lent = this.#takeBuffer();
+    this.buffer = new ByteBuffer(this.#lent);
     return batch;
   }
 
-  #onResult(batch: Batch, result: BatchResult, bytes: Uint8Array<ArrayBuffer> | undefined): void {
-    // A buffer that one huge request made grow is left to the collector, or the pool would stay huge.
-    if (
-      bytes !== undefined &&
-      this.#pool.length < POOLED_BUFFERS &&
-      bytes.length <= 2 * this.#bufferCapacityBytes
-    ) {
-      this.#pool.push(bytes);
-    }
+  #takeBuffer(): Uint8Array {
+    const used = this.#pool.pop();
+    if (used !== undefined) return used;
+    if (this.#unmade === 0) return new Uint8Array(this.#bufferCapacityBytes);
+    this.#unmade--;
+    return new Uint8Array(new SharedArrayBuffer(this.#bufferCapacityBytes));
+  }
+
+  #giveBack(bytes: Uint8Array): void {
+    if (bytes.buffer instanceof SharedArrayBuffer) this.#pool.push(bytes);
+  }
+
+  #onResult(batch: Batch, result: BatchResult, isHome: boolean): void {
+    if (isHome) this.#giveBack(batch.bytes);
     this.#events.onBatchDone(batch, result);
     if (this.#lines > 0) {
       if (this.#closed) {

@@ -1,6 +1,6 @@
 /**
  * The receiving end of the Channels, in the writer's thread: hands batches to a sink, gathers the sink's
- * answers, and sends them home together with their buffers.
+ * answers, and sends them home: with its answer a batch's memory is the sender's again.
  *
  * All messages that have already arrived, over all channels, are taken before the sink is told to flush,
  * so that one write covers every batch that is ready (the group in group commit).
@@ -14,7 +14,7 @@ import type { BatchMessage, ResultMessage } from './channel.ts';
 
 export interface ReceivedBatch {
   /** Only the lines: already cut to length. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
@@ -85,6 +85,8 @@ class ChannelReceiver {
   readonly #sink: BatchSink;
   readonly #receivers: ChannelReceivers;
   readonly #onDrained: (channel: DrainedChannel) => void;
+  /** Shared memory by its number. */
+  readonly #shared = new Map<number, Uint8Array>();
   #done: ResultMessage['results'][number][] = [];
   #unanswered = 0;
   #written = 0;
@@ -116,7 +118,9 @@ class ChannelReceiver {
   }
 
   append(message: BatchMessage): void {
-    const { id, bytes, length, lines, firstReceivedAtMs, lastReceivedAtMs } = message;
+    const { id, buffer, memory, length, lines, firstReceivedAtMs, lastReceivedAtMs } = message;
+    const bytes = memory === undefined ? this.#shared.get(buffer)! : new Uint8Array(memory);
+    if (memory !== undefined && buffer !== 0) this.#shared.set(buffer, bytes);
     this.#unanswered++;
     this.#sink.append(
       { bytes: bytes.subarray(0, length), lines, firstReceivedAtMs, lastReceivedAtMs },
@@ -124,7 +128,7 @@ class ChannelReceiver {
         this.#unanswered--;
         if (result.ok) this.#written += lines;
         else this.#failed += lines;
-        this.#done.push({ id, bytes, result });
+        this.#done.push({ id, result });
         // Answers inside flush() travel together; an answer that comes later (a sync) goes at once
         // with whatever else the same turn of the event loop answers.
         if (!this.#receivers.isFlushing && this.#done.length === 1) queueMicrotask(() => this.sendHome());
@@ -137,10 +141,7 @@ class ChannelReceiver {
       const results = this.#done;
       this.#done = [];
       const message: ResultMessage = { results };
-      this.#port.postMessage(
-        message,
-        results.map(({ bytes }) => bytes.buffer),
-      );
+      this.#port.postMessage(message);
     }
     this.#settle();
   }

@@ -1,6 +1,8 @@
 /**
- * Channel: the bounded queue between a processor and the writer, here its sending end. It crosses
- * threads over a MessagePort; a batch's bytes are transferred and return with the result.
+ * Channel: the bounded queue between a processor and the writer, here its sending end. It crosses threads over a
+ * MessagePort. The bytes of a batch lie in shared memory that is made known to the far end once: each message that
+ * carries memory makes an object of it, and for such garbage outside its heap V8 collects everything, again and again
+ * (docs/decisions/0126). Memory that is not shared, that of a huge request, is transferred.
  *
  * Bounds: the bytes of lines that `room` grants (QUEUE_BYTES is one budget for all ingest threads) and
  * `capacityItems` batches, counted from `send` until the result is back, so what the writer holds counts
@@ -11,6 +13,7 @@
  * 1. usedBytes = sum of `length` over batches sent and not yet answered; usedItems is their number.
  * 2. Every batch sent is answered exactly once: by the far end, or by `abandon`.
  * 3. After `close` nothing is sent; what is under way is still answered.
+ * 4. Shared memory is known to the far end from its first batch on; whoever sends it uses it again and again.
  *
  *   open ──close()──▶ closing ──last result──▶ closed
  *     └───abandon()──────┴────────────────────▶ closed   (every batch under way is answered as lost)
@@ -23,20 +26,19 @@ import type { Batch, BatchResult } from './batch.ts';
 /** Ingest thread to writer thread. */
 export interface BatchMessage {
   readonly id: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The number of shared memory; 0 for memory that comes along and is not used again. */
+  readonly buffer: number;
+  /** With the first batch in it. */
+  readonly memory: ArrayBufferLike | undefined;
   readonly length: number;
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
 }
 
-/** Writer thread to ingest thread: the buffers come home with their results. */
+/** Writer thread to ingest thread: with its result a batch's shared memory is the sender's again. */
 export interface ResultMessage {
-  readonly results: readonly {
-    readonly id: number;
-    readonly bytes: Uint8Array<ArrayBuffer>;
-    readonly result: BatchResult;
-  }[];
+  readonly results: readonly { readonly id: number; readonly result: BatchResult }[];
 }
 
 export interface ChannelOptions {
@@ -53,14 +55,14 @@ export class Channel {
   readonly room: ByteAllowance;
   readonly #port: MessagePort;
   readonly #underWay = new Map<number, Batch>();
+  readonly #shared = new Map<ArrayBufferLike, number>();
   #nextId = 1;
   #usedBytes = 0;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #onClosed: (() => void)[] = [];
 
-  /** Called once per batch with what became of it; `bytes` may be reused from then on (undefined if lost with its thread). */
-  onResult: (batch: Batch, result: BatchResult, bytes: Uint8Array<ArrayBuffer> | undefined) => void =
-    () => {};
+  /** Called once per batch with what became of it; `isHome`: its shared memory may be used again. */
+  onResult: (batch: Batch, result: BatchResult, isHome: boolean) => void = () => {};
 
   constructor(port: MessagePort, options: ChannelOptions) {
     this.#port = port;
@@ -104,15 +106,24 @@ export class Channel {
     const id = this.#nextId++;
     this.#underWay.set(id, batch);
     this.#usedBytes += batch.length;
+    const memory = batch.bytes.buffer;
+    const isShared = memory instanceof SharedArrayBuffer;
+    let buffer = this.#shared.get(memory) ?? 0;
+    const isKnown = buffer !== 0;
+    if (isShared && !isKnown) {
+      buffer = this.#shared.size + 1;
+      this.#shared.set(memory, buffer);
+    }
     const message: BatchMessage = {
       id,
-      bytes: batch.bytes,
+      buffer,
+      memory: isKnown ? undefined : memory,
       length: batch.length,
       lines: batch.lines,
       firstReceivedAtMs: batch.firstReceivedAtMs,
       lastReceivedAtMs: batch.lastReceivedAtMs,
     };
-    this.#port.postMessage(message, [batch.bytes.buffer]);
+    this.#port.postMessage(message, isShared ? [] : [memory as ArrayBuffer]);
   }
 
   /** Resolves when every batch sent has been answered. */
@@ -127,23 +138,23 @@ export class Channel {
   /** The far end is gone: answers everything under way with `result` and closes. */
   abandon(result: BatchResult): void {
     this.#state = 'closing';
-    for (const [id, batch] of this.#underWay) this.#answer(id, batch, result, undefined);
+    for (const [id, batch] of this.#underWay) this.#answer(id, batch, result, false);
     this.#settle();
   }
 
   #receive(message: ResultMessage): void {
-    for (const { id, result, bytes } of message.results) {
+    for (const { id, result } of message.results) {
       const batch = this.#underWay.get(id);
       // After abandon() a late result finds its batch already answered.
-      if (batch !== undefined) this.#answer(id, batch, result, bytes);
+      if (batch !== undefined) this.#answer(id, batch, result, true);
     }
     this.#settle();
   }
 
-  #answer(id: number, batch: Batch, result: BatchResult, bytes: Uint8Array<ArrayBuffer> | undefined): void {
+  #answer(id: number, batch: Batch, result: BatchResult, isHome: boolean): void {
     this.#underWay.delete(id);
     this.#usedBytes -= batch.length;
-    this.onResult(batch, result, bytes);
+    this.onResult(batch, result, isHome);
   }
 
   #settle(): void {

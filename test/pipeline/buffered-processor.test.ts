@@ -138,6 +138,36 @@ test('a buffer in flight is never written to again, and is used again once it is
   assert.equal(p.held[2]!.text, 'third\n');
 });
 
+test('memory comes back to be used again; what outgrew it, or came beyond it, does not', async (t) => {
+  const p = pipelineUnderTest({ bufferSizeReadings: 1, bufferBytes: 64, sharedBytes: 4 * 80 });
+  t.after(() => p.stop());
+  const round = async (texts: readonly string[]): Promise<ArrayBufferLike[]> => {
+    const before = p.held.length;
+    for (const text of texts) p.commit(text, 1);
+    await p.arrived(before + texts.length);
+    assert.deepEqual(
+      p.held.slice(before).map((h) => h.text),
+      texts,
+    );
+    for (const held of p.held.slice(before)) held.answer({ ok: true });
+    while (p.done.length < before + texts.length) await turn();
+    return p.done.slice(before).map(({ batch }) => batch.bytes.buffer);
+  };
+  // Four are shared, one of them always gathering; the fifth and sixth are made for once.
+  const first = await round(['a\n', 'b\n', 'c\n', 'd\n', 'e\n', 'f\n']);
+  assert.deepEqual(
+    first.map((memory) => memory instanceof SharedArrayBuffer),
+    [true, true, true, true, false, false],
+  );
+  const second = await round(['g\n', 'h\n', 'i\n']);
+  for (const memory of second.slice(1)) assert.ok(first.includes(memory));
+  const [grown] = await round([`${'x'.repeat(5000)}\n`]);
+  assert.ok(grown instanceof ArrayBuffer);
+  for (const memory of await round(['j\n', 'k\n', 'l\n', 'm\n'])) {
+    assert.ok(first.includes(memory), 'nor was what it outgrew lost');
+  }
+});
+
 test('room shrinks by what is gathered and under way, and returns with the result', async (t) => {
   const p = pipelineUnderTest({ capacityBytes: 100, bufferSizeReadings: 1 });
   t.after(() => p.stop());

@@ -12,10 +12,8 @@ import {
 } from '../../src/pipeline/channel-receiver.ts';
 
 function post(port: MessagePort, id: number, lines: number): void {
-  const bytes = new Uint8Array(new ArrayBuffer(8));
-  port.postMessage({ id, bytes, length: 4, lines, firstReceivedAtMs: 0, lastReceivedAtMs: 0 }, [
-    bytes.buffer,
-  ]);
+  const memory = new SharedArrayBuffer(8);
+  port.postMessage({ id, buffer: id, memory, length: 4, lines, firstReceivedAtMs: 0, lastReceivedAtMs: 0 });
 }
 
 class Sink {

@@ -31,7 +31,7 @@ function withAppend(real: JsonWriter, append: JsonWriter['append']): JsonWriter 
 }
 
 const isBatch = (message: object): message is BatchMessage =>
-  'lines' in message && 'bytes' in message && message.bytes instanceof Uint8Array;
+  'lines' in message && 'buffer' in message && 'length' in message;
 const isResult = (message: object): message is ResultMessage => 'results' in message;
 
 /** Fresh ones for every run: some remember. */
@@ -88,16 +88,17 @@ export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
     }),
   }),
   () => {
-    let before: BatchMessage | undefined;
+    const bytesOf = sharedMemory();
+    let before: { readonly id: number; readonly bytes: Uint8Array } | undefined;
     return {
       name: 'use a buffer again while it is under way',
       message: (message) => {
-        if (!isBatch(message)) return message;
         // What has gone home is nobody's any more.
-        if (before !== undefined && before.bytes.length > 0) {
-          before.bytes.set(message.bytes.subarray(0, Math.min(before.bytes.length, message.length)));
-        }
-        before = message;
+        if (isResult(message) && message.results.some(({ id }) => id === before?.id)) before = undefined;
+        if (!isBatch(message)) return message;
+        const bytes = bytesOf(message);
+        before?.bytes.set(bytes.subarray(0, Math.min(before.bytes.length, message.length)));
+        before = { id: message.id, bytes };
         return message;
       },
     };
@@ -110,17 +111,29 @@ export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
     };
   },
   () => {
+    const bytesOf = sharedMemory();
     let batches = 0;
     return {
       name: 'write a batch twice',
       message: (message) => {
-        if (!isBatch(message) || ++batches % 20 !== 0) return message;
-        const { bytes, length, lines } = message;
+        if (!isBatch(message)) return message;
+        const bytes = bytesOf(message);
+        // One that brings memory along has to arrive as it is.
+        if (message.memory !== undefined || ++batches % 20 !== 0) return message;
+        const { length, lines } = message;
         const twice = new Uint8Array(2 * length);
         twice.set(bytes.subarray(0, length));
         twice.set(bytes.subarray(0, length), length);
-        return { ...message, bytes: twice, length: 2 * length, lines: 2 * lines };
+        return { ...message, buffer: 0, memory: twice.buffer, length: 2 * length, lines: 2 * lines };
       },
     };
   },
 ];
+/** Memory comes with its first batch; later ones name its number. */
+function sharedMemory(): (message: BatchMessage) => Uint8Array {
+  const known = new Map<number, ArrayBufferLike>();
+  return ({ buffer, memory }) => {
+    if (memory !== undefined) known.set(buffer, memory);
+    return new Uint8Array(known.get(buffer) ?? new ArrayBuffer(0));
+  };
+}

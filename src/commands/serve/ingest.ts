@@ -16,7 +16,7 @@ import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { QueueState } from '../../observe/daemon-state.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { Batch, BatchResult } from '../../pipeline/batch.ts';
-import { BufferedProcessor } from '../../pipeline/buffered-processor.ts';
+import { BufferedProcessor, pooledBytes } from '../../pipeline/buffered-processor.ts';
 import { Channel } from '../../pipeline/channel.ts';
 import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
 import type { IngestObserver } from './ingest-activity.ts';
@@ -81,20 +81,24 @@ export class Ingest {
       },
       deps.clock,
     );
-    this.#processor = new BufferedProcessor(pipeline, {
-      channel: this.#channel,
-      clock: deps.clock,
-      events: {
-        onFlush: (cause, lines, bytes) => {
-          this.#fairShare.flushed(bytes);
-          deps.metrics.batchFlushed(cause, lines, bytes);
-        },
-        onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
-        onRoom: () => {
-          if (!this.#waitLine.isEmpty) this.#waitLine.admit();
+    const sharedBytes = pooledBytes(pipeline, this.#threads);
+    this.#processor = new BufferedProcessor(
+      { ...pipeline, sharedBytes },
+      {
+        channel: this.#channel,
+        clock: deps.clock,
+        events: {
+          onFlush: (cause, lines, bytes) => {
+            this.#fairShare.flushed(bytes);
+            deps.metrics.batchFlushed(cause, lines, bytes);
+          },
+          onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
+          onRoom: () => {
+            if (!this.#waitLine.isEmpty) this.#waitLine.admit();
+          },
         },
       },
-    });
+    );
     const admission = new Admission(
       {
         maxRequestBytes: grpc.maxRequestBytes,

@@ -34,8 +34,8 @@ export function memoryLimits(
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.
     { name: 'batch_growth', bytes: 2 * pipeline.queueBytes },
-    // Empty buffers kept for the next batches.
-    { name: 'batch_pool', bytes: ingestThreads * pooledBytes(pipeline) },
+    // Buffers kept for the next batches.
+    { name: 'batch_pool', bytes: ingestThreads * pooledBytes(pipeline, ingestThreads) },
     // What the writer gathers in to write around the page cache.
     { name: 'direct_writes', bytes: DIRECT_BUFFER_BYTES },
     { name: 'archive', bytes: ARCHIVE_BYTES },

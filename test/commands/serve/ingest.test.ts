@@ -125,7 +125,7 @@ test('what is written off at the end of the drain is not counted again when the 
   send(requestOf(100 * KiB));
   const batch = await nextBatch(writer);
   ingest.writeOff();
-  writer.postMessage({ results: [{ id: batch.id, bytes: batch.bytes, result: { ok: true } }] });
+  writer.postMessage({ results: [{ id: batch.id, result: { ok: true } }] });
   await once(writer, 'close');
   assert.deepEqual(summary(outcomes), ['failed drain_deadline']);
   assert.match(balance().text, /written 0 .* in flight 0 \(difference 0\)$/);
@@ -137,10 +137,10 @@ test('a request that finds no room makes what is gathered leave, however far off
   send(requestOf(900 * KiB));
   send(requestOf(300 * KiB));
   assert.equal(ingest.queue().waitingRequests, 1);
-  const { id, bytes } = await nextBatch(writer);
-  writer.postMessage({ results: [{ id, bytes, result: { ok: true } }] }, [bytes.buffer]);
+  const { id } = await nextBatch(writer);
+  writer.postMessage({ results: [{ id, result: { ok: true } }] });
   writer.on('message', (next: BatchMessage) =>
-    writer.postMessage({ results: [{ id: next.id, bytes: next.bytes, result: { ok: true } }] }),
+    writer.postMessage({ results: [{ id: next.id, result: { ok: true } }] }),
   );
   while (ingest.queue().waitingRequests > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(summary(outcomes), ['ok', 'ok']);

@@ -39,9 +39,7 @@ class SlowWriter {
       if (head.leftBytes > 0) return;
       this.#queue.shift();
       const { port, batch } = head;
-      port.postMessage({ results: [{ id: batch.id, bytes: batch.bytes, result: { ok: true } }] }, [
-        batch.bytes.buffer,
-      ]);
+      port.postMessage({ results: [{ id: batch.id, result: { ok: true } }] });
     }
   }
 }
