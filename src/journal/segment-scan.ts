@@ -5,7 +5,8 @@
  * Invariants:
  * 1. Everything up to the last block whose checksum is right is kept, a damaged block in the middle
  *    included: those bytes may have been acknowledged and synced long ago, and `verify` names the damage.
- *    Only what no checksum vouches for is judged line by line.
+ *    Only what no checksum vouches for is judged line by line. But a damaged block with zeroes in it was never on the
+ *    disk, so no sync has covered it, nor anything behind it: there the blocks end, whatever came out of order.
  * 2. There the valid part ends at the first thing that is not a JSON object on a line of its own: a torn
  *    line, zeroes that a power cut left, bytes that are not UTF-8.
  * 3. A read error ends the trust, never the scan: `readError` says so, and then nothing may be cut.
@@ -22,6 +23,7 @@ const CHUNK_BYTES = MiB;
 /** Far above what a request of MAX_REQUEST_BYTES can become; a longer line is taken for garbage. */
 const MAX_LINE_BYTES = 64 * MiB;
 const NEWLINE = 0x0a;
+const ZEROES = Buffer.alloc(16);
 
 export interface SegmentScan {
   /** Blocks of the whole valid part: those kept and, after them, those made new. */
@@ -85,9 +87,35 @@ async function checkBlocks(
       continue;
     }
     if (sum === block.crc32) lastGood = index;
+    else if (await isLostWrite(fileSystem, fd, block, chunk)) break;
     else damaged.push(block.offset);
   }
   return { lastGood, damaged, readError };
+}
+
+/**
+ * Whether the block holds what a power cut leaves of pages that were still to be written. Lines have no zeroes, and a
+ * flipped byte makes no run of them. Throws nothing: a block that cannot be read again is damaged.
+ */
+async function isLostWrite(
+  fileSystem: FileSystem,
+  fd: number,
+  block: Block,
+  chunk: Uint8Array,
+): Promise<boolean> {
+  const end = block.offset + block.bytes;
+  // Overlapping, so that no run is cut in two.
+  const stepBytes = Math.max(1, chunk.length - ZEROES.length);
+  try {
+    for (let at = block.offset; at < end; at += stepBytes) {
+      const part = chunk.subarray(0, Math.min(chunk.length, end - at));
+      const length = await readFully(fileSystem, fd, part, at);
+      if (Buffer.from(part.buffer, part.byteOffset, length).includes(ZEROES)) return true;
+    }
+  } catch {
+    // As it says above.
+  }
+  return false;
 }
 
 async function scanTail(

@@ -211,6 +211,25 @@ describe('recovery', { timeout: 60_000 }, () => {
     );
   });
 
+  test('pages that a power cut kept from the disk end the segment, though later ones are there', async () => {
+    const { data, blocks } = await written(100, 2000);
+    for (const [from, to] of [
+      [200_000, 204_096],
+      [65_000, 70_000],
+      [0, 512],
+    ] as const) {
+      const folder = temporaryFolder();
+      const path = crashed(folder.path, data, blocks.toString());
+      writeFileSync(path, Buffer.from(data).fill(0, from, to));
+      const harness = await recover(folder.path);
+      const wholeLines = data.subarray(0, data.lastIndexOf(0x0a, from) + 1);
+      assert.deepEqual(existsSync(path) ? readFileSync(path) : Buffer.alloc(0), wholeLines);
+      assert.equal(readdirSync(join(folder.path, '.journal', 'torn')).length, 1);
+      if (from > 0) assert.equal(harness.recovered[0]!.segments[0]!.closed.suspect, false);
+      harness.checkSidecars();
+    }
+  });
+
   test('blocks that were lost, torn or never written are made again', async () => {
     const { data, blocks } = await written(100, 2000);
     for (const keep of [0, 1, 80, 200, blocks.length - 1]) {

@@ -134,13 +134,25 @@ function remains(
     }
     return image;
   };
-  switch (random.below(5)) {
+  switch (random.below(6)) {
     case 0:
       return imageAfter(0).slice();
     case 1:
       return imageAfter(log.length).slice();
     case 2:
       return imageAfter(random.below(log.length + 1)).slice();
+    case 3: {
+      // Written out of order, and a stretch of it was still to come.
+      const result = imageAfter(log.length).slice();
+      const before = imageAfter(0);
+      const from = sectorBytes * random.below(Math.ceil(result.length / sectorBytes) + 1);
+      const to = Math.min(
+        result.length,
+        from + sectorBytes * (1 + random.below(random.below(2) === 0 ? 4 : 64)),
+      );
+      for (let at = from; at < to; at++) result[at] = before[at] ?? 0;
+      return result;
+    }
     default: {
       const result = new Uint8Array(
         imageAfter(random.below(4) === 0 ? random.below(log.length + 1) : log.length).length,

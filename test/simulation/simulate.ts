@@ -347,7 +347,7 @@ class Run {
       for (const { file, compression, record } of view.segments) {
         const seen: ExpectedReading[] = [];
         if (record?.suspect === true) this.#suspects.add(file);
-        const isTainted = this.#isTainted(`${FOLDER}/${file}`);
+        const isDoubtful = record?.suspect === true || this.#isTainted(`${FOLDER}/${file}`);
         const node = this.#disk.find(`${FOLDER}/${file}`);
         // The end of the file spares readers a buffer for what is not there.
         const sizeBytes = node instanceof SimulatedFile ? node.sizeBytes : 0;
@@ -367,7 +367,7 @@ class Run {
             this.#oracle.see(
               file,
               chunk.toString('latin1'),
-              isTainted ? { ...look, mayBeTorn: true } : look,
+              isDoubtful ? { ...look, mayBeTorn: true } : look,
               seen,
             );
           }
@@ -376,7 +376,7 @@ class Run {
             ? error
             : new Violation(`${file} cannot be read: ${String(error)}`);
         }
-        if (record?.suspect !== true && !isTainted) settled.push(...seen);
+        if (!isDoubtful) settled.push(...seen);
         this.#scheduler.mix(crc32(seen.map(({ name }) => name).join()));
       }
       // Deleted by record, and not unlinked yet: no reader counts it any more.
