@@ -49,9 +49,9 @@ export function commonWish(args: BenchArguments<CommonOption>): CommonWish {
   };
 }
 
-/** `grpc-js` is what the daemon takes when it is told nothing. */
+/** `native` is what the daemon takes when it is told nothing. */
 export function transportName(transport: string): string {
-  return transport === '' ? 'grpc-js' : transport;
+  return transport === '' ? 'native' : transport;
 }
 
 export function daemonEnvironment(

@@ -2,7 +2,8 @@
 # Builds the example clients and runs them.
 #
 #   examples/clients/check.sh                    against a server of its own that refuses every third request,
-#                                                and one that refuses for good
+#                                                and one that refuses for good, then against the daemon:
+#                                                each transport, in plaintext and with mutual TLS
 #   examples/clients/check.sh localhost:8000     against a daemon that is running there
 #
 # A language whose tools are missing is skipped with a line that says so; with CI=true that is a failure.
@@ -42,6 +43,34 @@ start_server() {
     sleep 0.1
   done
   TARGET=$(head -n 1 "$CACHE/server.log")
+}
+
+# The daemon itself on the given transport; its address is then in TARGET, on a name that certificates have.
+start_daemon() {
+  rm -rf "$CACHE/data"
+  TRANSPORT=$1 FILE_PATH="$CACHE/data" GRPC_SERVER_SOCKET=localhost:0 ADMIN_SOCKET=localhost:0 LOG_FORMAT=json \
+    node "$ROOT/bin/telemetry-sink.js" serve >"$CACHE/server.log" &
+  SERVER_PID=$!
+  tries=0
+  until grep -q '"serving' "$CACHE/server.log"; do
+    tries=$((tries + 1))
+    if [ $tries -gt 200 ]; then echo "check.sh: the daemon does not start" >&2; cat "$CACHE/server.log" >&2; exit 1; fi
+    sleep 0.1
+  done
+  TARGET=localhost:$(sed -n 's/.*"grpc":\["[^"]*:\([0-9]*\)".*/\1/p' "$CACHE/server.log" | head -n 1)
+}
+
+# Stops the daemon and counts its lines.
+written_by_all() {
+  stop_server
+  for client in $BUILT; do
+    lines=$(cat "$CACHE"/data/*.jsonl | grep -c "\"$client-1\"" || true)
+    if [ "$lines" != "$READINGS" ]; then
+      echo "check.sh: $client delivered $READINGS readings and $lines were written ($1)" >&2
+      exit 1
+    fi
+  done
+  echo "check.sh: every reading written: $1"
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -134,6 +163,18 @@ else
     fi
   done
   stop_server
+  node "$ROOT/test/support/tls-files.ts" "$CACHE/tls"
+  for transport in native grpc-js; do
+    start_daemon "$transport"
+    for client in $BUILT; do run "$client" $READINGS; done
+    written_by_all "$transport, plaintext"
+    TLS_CERT="$CACHE/tls/tls.crt" TLS_KEY="$CACHE/tls/tls.key" TLS_CLIENT_CA="$CACHE/tls/ca.crt" start_daemon "$transport"
+    SINK_TLS_CA="$CACHE/tls/ca.crt" SINK_TLS_CERT="$CACHE/tls/client.crt" SINK_TLS_KEY="$CACHE/tls/client.key"
+    export SINK_TLS_CA SINK_TLS_CERT SINK_TLS_KEY
+    for client in $BUILT; do run "$client" $READINGS; done
+    unset SINK_TLS_CA SINK_TLS_CERT SINK_TLS_KEY
+    written_by_all "$transport, mutual TLS"
+  done
 fi
 
 if [ -n "$SKIPPED" ] && [ "${CI:-}" = true ]; then

@@ -6,7 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -69,6 +73,26 @@ grpc::Status Deliver(SensorService::Stub& stub, const SensorValuesRequest& reque
 
 }  // namespace
 
+std::string Pem(const char* variable) {
+  const char* path = std::getenv(variable);
+  if (path == nullptr) return "";
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// SINK_TLS_CA, SINK_TLS_CERT and SINK_TLS_KEY name PEM files: the authority to trust, and for mutual TLS a
+// certificate and its key. Without them it speaks plaintext.
+std::shared_ptr<grpc::ChannelCredentials> Security() {
+  if (std::getenv("SINK_TLS_CA") == nullptr) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = Pem("SINK_TLS_CA");
+  options.pem_private_key = Pem("SINK_TLS_KEY");
+  options.pem_cert_chain = Pem("SINK_TLS_CERT");
+  return grpc::SslCredentials(options);
+}
+
 int main(int argc, char** argv) {
   if (argc != 3) {
     std::cerr << "usage: client <host:port> <readings>" << std::endl;
@@ -80,7 +104,7 @@ int main(int argc, char** argv) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 300000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
   const auto stub =
-      SensorService::NewStub(grpc::CreateCustomChannel(argv[1], grpc::InsecureChannelCredentials(), arguments));
+      SensorService::NewStub(grpc::CreateCustomChannel(argv[1], Security(), arguments));
 
   for (long first = 1; first <= count; first += kReadingsPerRequest) {
     SensorValuesRequest request;

@@ -2,10 +2,15 @@
 // config, and a loop around it for outages that outlast the policy.
 //
 //	go run . <host:port> <readings>
+//
+// SINK_TLS_CA, SINK_TLS_CERT and SINK_TLS_KEY name PEM files: the authority to trust, and for mutual TLS a
+// certificate and its key. Without them it speaks plaintext.
 package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log"
 	"os"
@@ -15,6 +20,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -55,7 +61,7 @@ func main() {
 		log.Fatal(err)
 	}
 	connection, err := grpc.NewClient(os.Args[1],
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(security()),
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: 20 * time.Second}))
 	if err != nil {
@@ -112,4 +118,27 @@ func worthRepeating(err error, trailer metadata.MD) bool {
 		return true
 	}
 	return false
+}
+
+func security() credentials.TransportCredentials {
+	authority := os.Getenv("SINK_TLS_CA")
+	if authority == "" {
+		return insecure.NewCredentials()
+	}
+	pem, err := os.ReadFile(authority)
+	if err != nil {
+		log.Fatal(err)
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		log.Fatalf("%s holds no certificate", authority)
+	}
+	if certificate := os.Getenv("SINK_TLS_CERT"); certificate != "" {
+		pair, err := tls.LoadX509KeyPair(certificate, os.Getenv("SINK_TLS_KEY"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return credentials.NewTLS(config)
 }

@@ -3,7 +3,11 @@
  * config, and a loop around it for outages that outlast the policy.
  *
  *   node client.js <host:port> <readings>
+ *
+ * SINK_TLS_CA, SINK_TLS_CERT and SINK_TLS_KEY name PEM files: the authority to trust, and for mutual TLS a certificate
+ * and its key. Without them it speaks plaintext.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
@@ -36,6 +40,14 @@ const REPEATABLE = new Set([
   grpc.status.RESOURCE_EXHAUSTED,
   grpc.status.DEADLINE_EXCEEDED,
 ]);
+
+function security() {
+  const pem = (path) => (path === undefined ? null : readFileSync(path));
+  const { SINK_TLS_CA, SINK_TLS_CERT, SINK_TLS_KEY } = process.env;
+  return SINK_TLS_CA === undefined
+    ? grpc.credentials.createInsecure()
+    : grpc.credentials.createSsl(pem(SINK_TLS_CA), pem(SINK_TLS_KEY), pem(SINK_TLS_CERT));
+}
 
 function reading(number) {
   const nowMs = Date.now();
@@ -80,7 +92,7 @@ const definition = protoLoader.loadSync('sensor/v1/sensor.proto', {
   keepCase: true,
 });
 const { SensorService } = grpc.loadPackageDefinition(definition).sensor.v1;
-const client = new SensorService(target, grpc.credentials.createInsecure(), {
+const client = new SensorService(target, security(), {
   'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
   'grpc.keepalive_time_ms': 300_000,
   'grpc.keepalive_timeout_ms': 20_000,

@@ -5,6 +5,7 @@ config, and a loop around it for outages that outlast the policy.
 """
 
 import json
+import os
 import pathlib
 import sys
 import time
@@ -75,11 +76,28 @@ def deliver(stub, request):
             time.sleep(1)
 
 
+def open_channel(target):
+    """SINK_TLS_CA, SINK_TLS_CERT and SINK_TLS_KEY name PEM files: the authority to trust, and for mutual TLS a
+    certificate and its key. Without them it speaks plaintext."""
+    if "SINK_TLS_CA" not in os.environ:
+        return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(pem("SINK_TLS_CA"), pem("SINK_TLS_KEY"), pem("SINK_TLS_CERT"))
+    return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+
+def pem(variable):
+    path = os.environ.get(variable)
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit("usage: client.py <host:port> <readings>")
     count = int(sys.argv[2])
-    with grpc.insecure_channel(sys.argv[1], options=CHANNEL_OPTIONS) as channel:
+    with open_channel(sys.argv[1]) as channel:
         stub = sensor_pb2_grpc.SensorServiceStub(channel)
         for first in range(1, count + 1, READINGS_PER_REQUEST):
             last = min(first + READINGS_PER_REQUEST - 1, count)
