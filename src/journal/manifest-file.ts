@@ -118,6 +118,11 @@ export class ManifestFile {
     });
   }
 
+  /** Writes it anew, without the lines that could not be read. */
+  dropDamagedLines(): Promise<void> {
+    return this.#inTurn(() => this.#rewrite([]));
+  }
+
   close(): Promise<void> {
     return this.#inTurn(() => this.#fileSystem.close(this.#fd));
   }

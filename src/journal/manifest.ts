@@ -34,6 +34,9 @@ export interface ManifestRecord {
   readonly compression: Compression;
   /** Its last bytes were acknowledged as written, but a sync of them failed. */
   readonly suspect: boolean;
+  /** When `verify --repair` last took damage out of it, and how many of its lines are lost by that damage. */
+  readonly repairedAtMs?: number;
+  readonly lostLines?: number;
 }
 
 /** What the writer, or recovery, knows of a segment at its close. The archiver makes the record of it. */
@@ -88,6 +91,9 @@ export function encodeManifestRecord(record: ManifestRecord): string {
     sha256: record.sha256,
     compression: record.compression,
     suspect: record.suspect,
+    ...(record.repairedAtMs === undefined
+      ? {}
+      : { repaired_at: isoTime(record.repairedAtMs), lost_lines: record.lostLines ?? 0 }),
   };
   return `${JSON.stringify(line)}\n`;
 }
@@ -133,7 +139,14 @@ export function parseManifestRecord(line: string): ManifestRecord | undefined {
     sha256,
     compression: compression as Compression,
     suspect: raw.suspect === true,
+    ...parseRepair(raw),
   };
+}
+
+function parseRepair(raw: Record<string, unknown>): Pick<ManifestRecord, 'repairedAtMs' | 'lostLines'> {
+  const repairedAtMs = parseTime(raw.repaired_at);
+  if (repairedAtMs === undefined || repairedAtMs === null) return {};
+  return { repairedAtMs, lostLines: isCount(raw.lost_lines) ? raw.lost_lines : 0 };
 }
 
 export function parseManifest(content: Uint8Array | string): Manifest {

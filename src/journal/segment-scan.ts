@@ -184,7 +184,8 @@ function parseLine(line: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-function receivedAtMs(line: Buffer): number | null {
+/** `received_at` of a line; null when it has none that can be read. */
+export function receivedAtOfLine(line: Buffer): number | null {
   const receivedAt = parseLine(line)?.received_at;
   const timeMs = typeof receivedAt === 'string' ? Date.parse(receivedAt) : Number.NaN;
   return Number.isNaN(timeMs) ? null : timeMs;
@@ -237,7 +238,7 @@ async function findLine(
       return null;
     }
     const line = pick(window);
-    if (line !== undefined) return receivedAtMs(line);
+    if (line !== undefined) return receivedAtOfLine(line);
     if (windowBytes >= validBytes || windowBytes >= MAX_LINE_BYTES) return null;
   }
   return null;

@@ -6,7 +6,6 @@
  * 2. A chunk ends with a newline; an unfinished last line is never handed out.
  * 3. Memory is bounded by a few chunks and one line.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { MiB } from '../base/byte-size.ts';
@@ -18,6 +17,16 @@ const CHUNK_BYTES = 1 * MiB;
 const MAX_LINE_BYTES = 256 * MiB;
 const NEWLINE = 0x0a;
 
+/** What is read of a file: a FileHandle, or whatever stands for one. */
+export interface ByteSource {
+  read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>;
+}
+
 export interface ByteRange {
   /** Uncompressed offset of the first byte wanted; at the start of a line. */
   readonly from?: number;
@@ -27,7 +36,7 @@ export interface ByteRange {
 
 /** Bytes of an uncompressed file in [from, to), or up to where it ends now. Each chunk is the caller's to keep. */
 export async function* plainChunks(
-  handle: FileHandle,
+  handle: ByteSource,
   from = 0,
   to = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Buffer> {
@@ -43,7 +52,7 @@ export async function* plainChunks(
 
 /** Bytes after decompression. `onRaw` sees the bytes of the file as they lie, in order, before anything else does. */
 export async function* decompressedChunks(
-  handle: FileHandle,
+  handle: ByteSource,
   compression: 'gzip' | 'zstd',
   onRaw?: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer> {
@@ -72,7 +81,7 @@ export async function* decompressedChunks(
 
 /** The segment's uncompressed lines in [from, to) as chunks of whole lines. */
 export function segmentLines(
-  handle: FileHandle,
+  handle: ByteSource,
   compression: Compression,
   range: ByteRange = {},
 ): AsyncGenerator<Buffer> {

@@ -68,7 +68,14 @@ export function notices(view: FolderView): string[] {
   }
   for (const { record } of view.segments) {
     if (record?.suspect)
-      found.push(`${record.file}: suspect, a sync of its last bytes failed when it was written`);
+      found.push(`${record.file}: suspect, a sync failed when it was written, or it was found damaged`);
+  }
+  for (const { repairedAtMs, lostLines, file, state } of view.manifest.records.values()) {
+    if (repairedAtMs === undefined) continue;
+    const what = state === 'deleted' ? 'lost' : 'repaired';
+    found.push(
+      `${file}: ${what}, found at ${new Date(repairedAtMs).toISOString()}: ${lostLines} lines are gone`,
+    );
   }
   if (view.manifest.damagedLines.length === 0) {
     // With a sound manifest a missing number never became a closed segment: the disk was full at its first

@@ -67,6 +67,55 @@ test('a damaged folder: each fault on a line with file and offset, exit 1; the s
   );
 });
 
+test('--repair: says what was lost and where it is kept, exit 0 once clean; --dry-run changes nothing', async (t) => {
+  const folder = await temporaryFolder(t);
+  const written = await closedJournal(folder);
+  const [first] = (await readFile(join(folder, '.journal', 'manifest.jsonl'), 'utf8'))
+    .split('\n')
+    .map((line) => JSON.parse(line || '{}').file as string);
+  const content = await readFile(join(folder, first!));
+  content[100]! ^= 1;
+  await writeFile(join(folder, first!), content);
+
+  const dry = await runCommandLine(['verify', folder, '--repair', '--dry-run']);
+  assert.equal(dry.status, 1);
+  assert.match(dry.stdout, /^fault {2}.*crc32/m);
+  assert.match(dry.stdout, /^ {2}cut {3}\d+ bytes, \d+ lines at byte 0: the crc32 of the block is/m);
+  assert.match(dry.stdout, /^dry run: nothing was changed; a repair would end with \d+ lines/m);
+  assert.deepEqual(await readFile(join(folder, first!)), content);
+
+  const run = await runCommandLine(['verify', folder, '--repair', '--json']);
+  assert.equal(run.status, 0);
+  const report = JSON.parse(run.stdout);
+  assert.equal(report.ok, true);
+  assert.ok(report.lost_lines > 0);
+  const [segment] = report.segments;
+  // It is one block, so all of it goes.
+  assert.deepEqual(segment.actions, ['lost']);
+  assert.deepEqual(await readFile(join(folder, segment.moved_to[0])), content);
+
+  const after = await runCommandLine(['verify', folder]);
+  assert.equal(after.status, 0);
+  assert.match(after.stdout, new RegExp(`^notice .*${report.lost_lines} lines are gone$`, 'm'));
+  assert.match(after.stdout, new RegExp(`, ${written.length - report.lost_lines} lines, `));
+  const again = await runCommandLine(['verify', folder, '--repair']);
+  assert.equal(again.stdout, 'clean: nothing to repair\n');
+  assert.equal(again.status, 0);
+});
+
+test('--repair refuses a folder that is in use, and --dry-run alone', async (t) => {
+  const folder = await temporaryFolder(t);
+  const journal = new LiveJournal(folder);
+  await journal.open(8 * 1024);
+  t.after(() => journal.close());
+  const run = await runCommandLine(['verify', folder, '--repair']);
+  assert.equal(run.status, 2);
+  assert.match(run.stderr, /in use by another telemetry-sink/);
+  const alone = await runCommandLine(['verify', folder, '--dry-run']);
+  assert.equal(alone.status, 2);
+  assert.match(alone.stderr, /give both/);
+});
+
 test('no folder: one line, exit 2', async (t) => {
   const run = await runCommandLine(['verify', join(await temporaryFolder(t), 'nowhere')]);
   assert.equal(run.status, 2);

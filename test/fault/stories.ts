@@ -2,10 +2,23 @@
  * The stories a journal is told with: together they come past every call site, the ones included that are
  * only reached when something else has failed before.
  */
-import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
+import { parseSegmentFile } from '../../src/journal/segment-name.ts';
 import type { Fault, FileSystemCall } from '../support/faulty-file-system.ts';
 import type { FaultRun } from './fault-run.ts';
 
@@ -31,6 +44,10 @@ export interface Story {
   readonly isArchiverHeld?: boolean;
   /** No earlier crash has left anything in torn/. */
   readonly isFirstCrash?: boolean;
+  /** Its crash is that of the machine: a block that the sidecar speaks of holds zeroes. */
+  readonly arePagesLost?: boolean;
+  /** What happens to the files after all is over; then a repair is run, and run again. */
+  readonly damage?: (run: FaultRun) => void;
   /** Kinds of faults that the story itself makes in the folder. */
   readonly expectedFaults?: readonly string[];
 }
@@ -116,6 +133,11 @@ export const STORIES: readonly Story[] = [
     ),
   },
   {
+    name: 'a segment cannot be synced and is taken back to the last good sync',
+    durability: 'synced',
+    faults: nth(3, (call) => call.method === 'syncData' && isData(call), error('EIO')),
+  },
+  {
     name: 'the manifest cannot be written anew',
     faults: () => (call) =>
       call.method === 'open' && call.path.endsWith('manifest.jsonl.tmp') ? error('EMFILE') : undefined,
@@ -179,6 +201,21 @@ export const STORIES: readonly Story[] = [
     meantFor: '#openDirect: closeSync',
     faults: () => (_call, site) => (site.includes('#openDirect: statusSync') ? error('EIO') : undefined),
   },
+  { name: 'a plain journal is damaged and repaired', compress: 'none', damage: damageEverything },
+  {
+    name: 'a compressed journal is damaged and repaired, and a sector cannot be read',
+    damage: damageEverything,
+    faults: () => (call, site) =>
+      site.includes('src/journal/repair-content.ts read: read(this.#fd') && call.path.includes('-000001')
+        ? error('EIO')
+        : undefined,
+  },
+  {
+    name: 'a journal loses its folder .journal and is repaired',
+    compress: 'none',
+    damage: (run) => rmSync(join(run.folder, '.journal'), { recursive: true }),
+  },
+  { name: 'a power cut keeps pages from the disk', arePagesLost: true },
   { name: 'the first crash of a folder', isFirstCrash: true },
   {
     name: 'the volume comes back as another device',
@@ -194,6 +231,42 @@ export const STORIES: readonly Story[] = [
     },
   },
 ];
+
+/** At least one of each damage that repair knows. */
+function damageEverything(run: FaultRun): void {
+  const segments = readdirSync(run.folder)
+    .map((file) => parseSegmentFile(file))
+    .filter((name) => name !== undefined)
+    .sort((a, b) => a.number - b.number);
+  const path = (index: number): string => join(run.folder, segments[index]!.file);
+  const sidecar = (index: number): string => join(run.folder, '.journal', `${segments[index]!.base}.blocks`);
+  const flip = (file: string, at: number): void => {
+    const content = readFileSync(file);
+    content[at]! ^= 0x10;
+    writeFileSync(file, content);
+  };
+  flip(path(0), 150);
+  truncateSync(path(1), Math.floor(statSync(path(1)).size / 2));
+  rmSync(path(2));
+  rmSync(sidecar(3));
+  // Nothing is left of this one.
+  truncateSync(path(4), 5);
+  // Deleted, says the manifest, but it is still there.
+  const manifest = join(run.folder, '.journal', 'manifest.jsonl');
+  const last = readFileSync(manifest, 'utf8')
+    .split('\n')
+    .findLast((line) => line.startsWith(`{"segment":${segments[5]!.number},`))!;
+  appendFileSync(manifest, `${last.replace('"closed"', '"deleted"')}\n`);
+  flip(manifest, 3);
+  // Empty files and one of another time with the number of a sound one; a segment begun after them.
+  const next = segments.at(-1)!.number + 1;
+  const named = (number: number): string =>
+    join(run.folder, `telemetry-20261120T120000Z-${String(number).padStart(6, '0')}.jsonl`);
+  writeFileSync(named(next), '');
+  writeFileSync(join(run.folder, '.journal', basename(named(next)).replace('.jsonl', '.blocks')), '');
+  writeFileSync(named(segments.at(-1)!.number), 'of another time\n');
+  writeFileSync(named(next + 1), '{"sensor_name":"begun/0"}\n');
+}
 
 /** Another daemon on the same folder is turned away, and the first does not notice. */
 async function openSecond(run: FaultRun): Promise<void> {
