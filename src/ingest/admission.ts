@@ -25,6 +25,8 @@ export interface AdmissionLimits {
   /** The same two for each client, where its line in the token file says nothing else. */
   readonly clientRatePerSecondBytes: number;
   readonly clientRateBurstBytes: number;
+  /** For the fair shares of the queue. */
+  readonly queueBytes: number;
 }
 
 /** What all threads share. */
@@ -51,7 +53,11 @@ export class Admission {
     const { ratePerSecondBytes: rate, maxRequestBytes } = limits;
     const burst = limits.rateBurstBytes || Math.max(rate, maxRequestBytes);
     this.#table = new ClientTable(cells.fairShare.clients);
-    this.fairShare = new FairShare(this.#table, cells.fairShare, rate, burst);
+    this.fairShare = new FairShare(this.#table, cells.fairShare, {
+      ratePerSecond: rate,
+      rateBurst: burst,
+      queueBytes: limits.queueBytes,
+    });
     this.#reserveBytes = RESERVE * burst;
     if (rate > 0) this.#bucket = new TokenBucket(rate, burst, clock, cells.rate);
   }

@@ -26,19 +26,36 @@ const WINDOW_MS = 100;
 const DEAD_TURN_MS = 2000;
 /** Over about so long demand and the speed of the disk are averaged. */
 const MEMORY_MS = 500;
+/** What a window counts in which more was asked for than before. */
+const RISE_WEIGHT = 0.7;
 /** Demand is taken to be so much more than was seen: it comes in bursts. */
 const HEADROOM = 1.1;
 /** What clients beyond their share leave to the others. */
 export const RESERVE = 0.75;
-export const QUEUE_RESERVE = 0.25;
+/** Half: the writer takes all there is in one group, and what comes while it is written must fit beside it. */
+export const QUEUE_RESERVE = 0.5;
 /** No request waited for room for so long: the disk keeps up. */
 const CALM_MS = 2000;
 const RATIO_MEMORY_BYTES = 64 * MiB;
+/** Before anything was written: readings without labels make five times as many bytes of lines. */
+const PRESUMED_RATIO = 0.2;
+/** While the disk's speed is not known: after so long a third of the reserve a second is left of the presumption. */
+const PRESUMED_MS = 2000;
+/** While it is not known how many want something. */
+const PRESUMED_CLIENTS = 10;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
 
 /** Places in `FairShareCells.state`. */
-const STATE = { windowAtMs: 0, rateShare: 1, queueShare: 2, crowdedAtMs: 3, writtenPerSecond: 4 } as const;
+const STATE = {
+  windowAtMs: 0,
+  rateShare: 1,
+  queueShare: 2,
+  crowdedAtMs: 3,
+  writtenPerSecond: 4,
+  writtenAtMs: 5,
+  crowdedSinceMs: 6,
+} as const;
 /** Places in `FairShareCells.counts`. */
 const COUNT = { turn: 0, written: 1, writtenBefore: 2 } as const;
 
@@ -57,6 +74,13 @@ export function newFairShareCells(maxClients: number): FairShareCells {
     state,
     counts: new Int32Array(new SharedArrayBuffer(4 * Object.keys(COUNT).length)),
   };
+}
+
+export interface FairShareLimits {
+  /** 0: no limit. */
+  readonly ratePerSecond: number;
+  readonly rateBurst: number;
+  readonly queueBytes: number;
 }
 
 /** What the status shows. */
@@ -86,13 +110,16 @@ export class FairShare {
   readonly #counts: Int32Array;
   readonly #ratePerSecond: number;
   readonly #rateBurstMs: number;
+  /** Of lines. */
+  readonly #reserveBytes: number;
   /** Of this thread. */
   #takenBytes = 0;
   #flushedLineBytes = 0;
 
-  /** `ratePerSecond` 0: no limit. */
-  constructor(table: ClientTable, cells: FairShareCells, ratePerSecond: number, rateBurst: number) {
+  constructor(table: ClientTable, cells: FairShareCells, limits: FairShareLimits) {
+    const { ratePerSecond, rateBurst, queueBytes } = limits;
     this.table = table;
+    this.#reserveBytes = QUEUE_RESERVE * queueBytes;
     this.#state = cells.state;
     this.#counts = cells.counts;
     this.#ratePerSecond = ratePerSecond;
@@ -124,9 +151,17 @@ export class FairShare {
 
   // --- the disk ---------------------------------------------------------------------------------------
 
-  /** A request found no room, or had to leave what there is to others. */
+  /** Much of the room is taken, a request found none, or had to leave what there is to others. */
   crowded(nowMs: number): void {
-    this.#state[STATE.crowdedAtMs] = Math.max(nowMs, Number.MIN_VALUE);
+    // Until now nobody counted what is asked for: a window that began before would show too little.
+    const state = this.#state;
+    if (!this.isCrowded) {
+      if (this.#ratePerSecond === 0) state[STATE.windowAtMs] = nowMs;
+      state[STATE.crowdedSinceMs] = nowMs;
+      // For the first window, until it is known who asks for how much.
+      state[STATE.queueShare] = this.#diskPerSecond(nowMs) / PRESUMED_CLIENTS;
+    }
+    state[STATE.crowdedAtMs] = Math.max(nowMs, Number.MIN_VALUE);
   }
 
   isWithinQueueShare(client: Client, nowMs: number): boolean {
@@ -153,10 +188,12 @@ export class FairShare {
     this.#flushedLineBytes /= 2;
     this.#takenBytes /= 2;
   }
+  get #requestBytesPerLineByte(): number {
+    return this.#flushedLineBytes === 0 ? PRESUMED_RATIO : this.#takenBytes / this.#flushedLineBytes;
+  }
   /** The writer wrote a batch: what it took, in bytes of requests, as clients ask for them. */
   written(lineBytes: number): void {
-    const ratio = this.#flushedLineBytes === 0 ? 0 : this.#takenBytes / this.#flushedLineBytes;
-    Atomics.add(this.#counts, COUNT.written, Math.round(lineBytes * ratio));
+    Atomics.add(this.#counts, COUNT.written, Math.round(lineBytes * this.#requestBytesPerLineByte));
   }
 
   // --- the windows ------------------------------------------------------------------------------------
@@ -181,12 +218,13 @@ export class FairShare {
   #compute(nowMs: number, elapsedMs: number): void {
     const state = this.#state;
     state[STATE.windowAtMs] = nowMs;
-    const weight = 1 - Math.exp(-elapsedMs / MEMORY_MS);
     const counts = this.#counts;
     const written = Atomics.load(counts, COUNT.written);
-    const perSecond = ((written - counts[COUNT.writtenBefore]!) >>> 0) / (elapsedMs / 1000);
+    const writtenMs = nowMs - state[STATE.writtenAtMs]!;
+    const perSecond = ((written - counts[COUNT.writtenBefore]!) >>> 0) / (writtenMs / 1000);
     counts[COUNT.writtenBefore] = written;
-    state[STATE.writtenPerSecond]! += weight * (perSecond - state[STATE.writtenPerSecond]!);
+    state[STATE.writtenAtMs] = nowMs;
+    state[STATE.writtenPerSecond]! += weightOf(writtenMs) * (perSecond - state[STATE.writtenPerSecond]!);
 
     const crowdedAtMs = state[STATE.crowdedAtMs]!;
     const isCrowded = crowdedAtMs !== 0 && nowMs - crowdedAtMs < CALM_MS;
@@ -195,14 +233,24 @@ export class FairShare {
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
     }
     if (!isCrowded && this.#ratePerSecond === 0) return;
-    const asked = this.#demands(weight, elapsedMs);
+    const asked = this.#demands(elapsedMs);
     if (this.#ratePerSecond > 0) state[STATE.rateShare] = maxMinShare(asked, this.#ratePerSecond);
-    // Of a disk that takes nothing everybody has the same share of next to nothing.
-    if (isCrowded) state[STATE.queueShare] = maxMinShare(asked, Math.max(1, state[STATE.writtenPerSecond]!));
+    if (isCrowded) state[STATE.queueShare] = maxMinShare(asked, this.#diskPerSecond(nowMs));
+  }
+
+  /**
+   * What the disk takes, in bytes of requests a second. Until it was seen to write for a while the reserve stands in
+   * for it: the first group may be so large that nothing comes home for a second, and the reserve is there to be used.
+   */
+  #diskPerSecond(nowMs: number): number {
+    const sinceMs = nowMs - this.#state[STATE.crowdedSinceMs]!;
+    const presumed = this.#reserveBytes * this.#requestBytesPerLineByte * Math.exp(-sinceMs / PRESUMED_MS);
+    return Math.max(1, presumed, this.#state[STATE.writtenPerSecond]!);
   }
 
   /** What each of the active clients asks for a second. */
-  #demands(weight: number, elapsedMs: number): Float64Array {
+  #demands(elapsedMs: number): Float64Array {
+    const weight = weightOf(elapsedMs);
     const { askedBytes, askedBefore, askedPerSecond } = this.table.cells;
     const demands: number[] = [];
     for (let row = 0; row < this.table.rows; row++) {
@@ -211,11 +259,18 @@ export class FairShare {
       if (asked === askedBefore[row] && known === 0) continue;
       const perSecond = ((asked - askedBefore[row]!) >>> 0) / (elapsedMs / 1000);
       askedBefore[row] = asked;
-      // Of a newcomer the first window is all that is known.
-      const smoothed = known === 0 ? perSecond : known + weight * (perSecond - known);
+      // More is believed at once, less after a while: to keep room for who does not come costs nobody anything, as
+      // others may use it; to keep too little costs him.
+      const smoothed =
+        known + (perSecond > known ? Math.max(weight, RISE_WEIGHT) : weight) * (perSecond - known);
       askedPerSecond[row] = smoothed < 1 ? 0 : smoothed;
       demands.push(smoothed * HEADROOM);
     }
     return Float64Array.from(demands);
   }
+}
+
+/** What a window of this length counts beside those before it. */
+function weightOf(elapsedMs: number): number {
+  return 1 - Math.exp(-elapsedMs / MEMORY_MS);
 }

@@ -15,6 +15,7 @@ function admission(limits: Partial<ConstructorParameters<typeof Admission>[0]>):
     maxRequestBytes: 1000,
     ratePerSecondBytes: 0,
     rateBurstBytes: 0,
+    queueBytes: 1024 * 1024,
     clientRatePerSecondBytes: 0,
     clientRateBurstBytes: 0,
     ...limits,

@@ -34,6 +34,7 @@ function simulate(
     rateBurstBytes: options.burst ?? options.rate ?? RATE,
     clientRatePerSecondBytes: 0,
     clientRateBurstBytes: 0,
+    queueBytes: 1024 * 1024,
   };
   const threads = [0, 1].map(() => new Admission(limits, clock, cells));
   const clients = senders.map(({ quota }, i) =>

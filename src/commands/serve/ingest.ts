@@ -22,6 +22,8 @@ import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
 import type { IngestObserver } from './ingest-activity.ts';
 import { type IngestOptions, type IngestShares, newShares } from './ingest-messages.ts';
 
+/** With less of the queue than this left, the disk does not keep up. */
+const CROWDED_ROOM = 0.75;
 /** While requests wait here for room that another thread may free: how often to look. */
 const ROOM_LOOK_INTERVAL_MS = 5;
 
@@ -90,6 +92,10 @@ export class Ingest {
         events: {
           onFlush: (cause, lines, bytes) => {
             this.#fairShare.flushed(bytes);
+            // Before it is full: then shares are known, and a reserve is kept, when the first request finds no room.
+            if (this.#processor.reachableBytes < CROWDED_ROOM * pipeline.queueBytes) {
+              this.#fairShare.crowded(deps.clock.monotonicMs());
+            }
             deps.metrics.batchFlushed(cause, lines, bytes);
           },
           onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
@@ -106,6 +112,7 @@ export class Ingest {
         rateBurstBytes: ingest.rateBurstBytes,
         clientRatePerSecondBytes: ingest.clientRatePerSecondBytes,
         clientRateBurstBytes: ingest.clientRateBurstBytes,
+        queueBytes: pipeline.queueBytes,
       },
       deps.clock,
       shares.admission,
