@@ -10,7 +10,7 @@
  *
  *   uncontended: the share is all there is ──more is asked for than there is──▶ contended: the share is max-min
  *        ▲                                                                             │
- *        └──────────────── asked for less, or no request waited for room for CALM_MS ──┘
+ *        └─────── asked for less, an only client, or the queue was not crowded for CALM_MS ──┘
  *
  * Invariants:
  * 1. Shares never let more in than the limits do: they only say who has to leave how much.
@@ -34,7 +34,7 @@ const HEADROOM = 1.1;
 export const RESERVE = 0.75;
 /** Half: the writer takes all there is in one group, and what comes while it is written must fit beside it. */
 export const QUEUE_RESERVE = 0.5;
-/** No request waited for room for so long: the disk keeps up. */
+/** The queue was not crowded for so long: the disk keeps up. */
 const CALM_MS = 2000;
 const RATIO_MEMORY_BYTES = 64 * MiB;
 /** Before anything was written: readings without labels make five times as many bytes of lines. */
@@ -55,7 +55,9 @@ const STATE = {
   writtenPerSecond: 4,
   writtenAtMs: 5,
   crowdedSinceMs: 6,
+  soleRow: 7,
 } as const;
+const NOBODY = -1;
 /** Places in `FairShareCells.counts`. */
 const COUNT = { turn: 0, written: 1, writtenBefore: 2 } as const;
 
@@ -69,6 +71,7 @@ export function newFairShareCells(maxClients: number): FairShareCells {
   const state = new Float64Array(new SharedArrayBuffer(8 * Object.keys(STATE).length));
   state[STATE.rateShare] = Number.POSITIVE_INFINITY;
   state[STATE.queueShare] = Number.POSITIVE_INFINITY;
+  state[STATE.soleRow] = NOBODY;
   return {
     clients: newClientTableCells(maxClients),
     state,
@@ -134,7 +137,17 @@ export class FairShare {
   /** The client asks for so much, whatever comes of it. */
   asked(row: number, bytes: number, nowMs: number): void {
     Atomics.add(this.table.cells.askedBytes, row, bytes);
+    if (this.isCrowded) this.#meet(row, nowMs);
     this.roll(nowMs);
+  }
+
+  /** With the second client there is somebody to leave room to. */
+  #meet(row: number, nowMs: number): void {
+    const state = this.#state;
+    if (state[STATE.queueShare]! !== Number.POSITIVE_INFINITY || state[STATE.soleRow] === row) return;
+    if (state[STATE.soleRow] === NOBODY) state[STATE.soleRow] = row;
+    // For the first window, until it is known who asks for how much.
+    else state[STATE.queueShare] = this.#diskPerSecond(nowMs) / PRESUMED_CLIENTS;
   }
 
   // --- the rate ---------------------------------------------------------------------------------------
@@ -158,8 +171,6 @@ export class FairShare {
     if (!this.isCrowded) {
       if (this.#ratePerSecond === 0) state[STATE.windowAtMs] = nowMs;
       state[STATE.crowdedSinceMs] = nowMs;
-      // For the first window, until it is known who asks for how much.
-      state[STATE.queueShare] = this.#diskPerSecond(nowMs) / PRESUMED_CLIENTS;
     }
     state[STATE.crowdedAtMs] = Math.max(nowMs, Number.MIN_VALUE);
   }
@@ -230,12 +241,18 @@ export class FairShare {
     const isCrowded = crowdedAtMs !== 0 && nowMs - crowdedAtMs < CALM_MS;
     if (!isCrowded) {
       state[STATE.crowdedAtMs] = 0;
+      state[STATE.soleRow] = NOBODY;
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
     }
     if (!isCrowded && this.#ratePerSecond === 0) return;
     const asked = this.#demands(elapsedMs);
     if (this.#ratePerSecond > 0) state[STATE.rateShare] = maxMinShare(asked, this.#ratePerSecond);
-    if (isCrowded) state[STATE.queueShare] = maxMinShare(asked, this.#diskPerSecond(nowMs));
+    // An only client has nobody to leave room to.
+    if (isCrowded && asked.length > 1) {
+      state[STATE.queueShare] = maxMinShare(asked, this.#diskPerSecond(nowMs));
+    } else if (isCrowded) {
+      state[STATE.queueShare] = Number.POSITIVE_INFINITY;
+    }
   }
 
   /**

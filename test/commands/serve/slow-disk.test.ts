@@ -111,6 +111,7 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
   const granted = senders.map(() => 0);
   const due = senders.map((_, i) => i);
   let turn = 0;
+  let peakBytes = 0;
   // What is asked for at the end is given 6 seconds to be answered.
   for (let nowMs = 0; nowMs < SECONDS * 1000 + 6000; nowMs += STEP_MS) {
     senders.forEach(({ linesPerSecond, linesPerRequest, threads: on }, i) => {
@@ -131,6 +132,9 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
         });
       }
     });
+    const usedBytes = threads.reduce((sum, thread) => sum + thread.queue().usedBytes, 0);
+    // Not of the first seconds, in which nobody knows yet who wants how much.
+    if (nowMs > SECONDS * 500) peakBytes = Math.max(peakBytes, usedBytes);
     writer.write((DISK * STEP_MS) / 1000);
     await settled();
     clock.advance(STEP_MS);
@@ -143,6 +147,7 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
     granted,
     shares: granted.map((count, i) => count / asked[i]!),
     writtenBytes: writer.writtenBytes,
+    peakBytes,
   };
 }
 
@@ -165,3 +170,12 @@ for (const ack of ['written', 'accepted']) {
     });
   }
 }
+
+test('an only client has the whole queue, however much it asks for', async () => {
+  for (const queueFull of ['wait', 'refuse']) {
+    const only: Sender = { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0] };
+    const { peakBytes, writtenBytes } = await simulate([only], 'accepted', queueFull);
+    assert.ok(peakBytes >= 0.9 * MiB, `${peakBytes}`);
+    assert.ok(writtenBytes >= 0.9 * DISK * SECONDS, `${writtenBytes}`);
+  }
+});
