@@ -4,7 +4,7 @@
  *
  *   free ──first need──▶ of a client ──unheard of for IDLE_MS, its budgets out of debt──▶ may be given to another
  *
- * A row is found by hash in a few places next to each other. Where all of them are taken by clients that are
+ * A row is found by hash in a few places. Where all of them are taken by clients that are
  * not idle, the newcomer goes to the last row, which all such clients have together: they are one client then, held
  * to the rate and the share of one, and those who have a row lose nothing to them. With twice as many rows as
  * MAX_CLIENTS that happens only beyond MAX_CLIENTS.
@@ -20,7 +20,8 @@ import { bucketEmptyAtMs, fillBucket, newBucketStates } from './token-bucket.ts'
 
 /** A client unheard of for so long has to make room. */
 const IDLE_MS = 60_000;
-const PLACES_TRIED = 16;
+/** Of rows half of which are taken: fewer than one client in a billion finds no place among so many. */
+const PLACES_TRIED = 32;
 /** A thread has the lock for microseconds; one that died with it has it for ever. */
 const LOCK_PATIENCE_MS = 10;
 
@@ -121,7 +122,9 @@ export class ClientTable {
   }
 
   #place(client: Client, attempt: number): number {
-    return ((client.markLow >>> 0) + attempt) % this.commonRow;
+    // An odd step comes by every row: there are a power of two.
+    const step = (client.markHigh >>> 0) | 1;
+    return ((client.markLow >>> 0) + attempt * (step % this.commonRow)) % this.commonRow;
   }
 
   #isFree(marks: Int32Array, row: number): boolean {

@@ -127,7 +127,7 @@ test('an only client has the whole rate and the whole burst', () => {
 
 test('more clients than the table tells apart: those with a row lose nothing to the others', () => {
   const crowd = Array.from({ length: 200 }, () => ({ ...modest(0.1 * RATE), fromMs: 1000 }));
-  // 4 clients have 9 rows, 16 places are tried: 8 are told apart.
+  // For 4 clients there are 8 rows, and all of them are tried: 8 are told apart.
   const result = simulate([modest(0.05 * RATE), modest(0.05 * RATE), ...crowd], {
     maxClients: 4,
     seconds: 10,
