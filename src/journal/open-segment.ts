@@ -111,8 +111,8 @@ export class OpenSegment implements SegmentStart {
   #sidecarPending = '';
   #durable: Mark = START_MARK;
   #nameDurable = false;
-  /** Cut since the last sync: a power cut would bring back what was cut off. */
-  #isCutUnsynced = false;
+  /** What lies behind `bytes`, or was cut off there, no sync has covered: after a power cut the file might be another. */
+  #isEndUnsynced = false;
 
   private constructor(
     fileSystem: FileSystem,
@@ -227,12 +227,12 @@ export class OpenSegment implements SegmentStart {
    */
   async sync(mustBeLinked: boolean): Promise<number> {
     const mark = this.#mark();
-    const isCutBefore = this.#isCutUnsynced;
-    this.#isCutUnsynced = false;
+    const wasEndBefore = this.#isEndUnsynced;
+    this.#isEndUnsynced = false;
     try {
       await this.#fileSystem.syncData(this.#fd);
     } catch (error) {
-      this.#isCutUnsynced ||= isCutBefore;
+      this.#isEndUnsynced ||= wasEndBefore;
       throw error;
     }
     if (!this.#nameDurable) {
@@ -293,8 +293,8 @@ export class OpenSegment implements SegmentStart {
       fileBytes = (await this.#fileSystem.status(this.#fd)).sizeBytes;
     });
     if (fileBytes > this.#bytes && this.#cutBack()) fileBytes = this.#bytes;
-    // No acknowledgement hangs on it: what was cut off must not come back, or the file would not be the one recorded.
-    if (this.#isCutUnsynced) await attempt('sync the cut', () => this.#fileSystem.sync(this.#fd));
+    // No acknowledgement hangs on it: the file must stay the one that is recorded.
+    if (this.#isEndUnsynced) await attempt('sync the end', () => this.#fileSystem.sync(this.#fd));
     await attempt('close the segment', () => this.#output.close());
     await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
     await attempt('close the sidecar', () => this.#fileSystem.close(this.#sidecarFd));
@@ -377,8 +377,8 @@ export class OpenSegment implements SegmentStart {
       // Not known: cut.
     }
     try {
+      this.#isEndUnsynced = true;
       this.#fileSystem.truncateSync(this.#fd, this.#bytes);
-      this.#isCutUnsynced = true;
       return true;
     } catch {
       return false;

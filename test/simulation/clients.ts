@@ -6,12 +6,15 @@
 import { NEVER_RETRY, type Outcome } from '../../src/base/outcome.ts';
 import type { Random } from '../../src/base/random.ts';
 import type { Connection, Network } from './network.ts';
+import { NumberedClient } from './numbered-client.ts';
 import type { Oracle } from './oracle.ts';
 import { NOBODY, type Scheduler } from './scheduler.ts';
 import { makeSubmission } from './submissions.ts';
 
 export interface Habits {
   readonly clients: number;
+  /** So many more number their readings. */
+  readonly producers: number;
   /** Requests one client has under way at most. */
   readonly window: number;
   /** Between two requests of a client, on average; undefined: so that they last about as long as the daemon does. */
@@ -26,25 +29,30 @@ export interface Habits {
 
 export interface ClientCounts {
   requests: number;
+  numberedRequests: number;
   attempts: number;
   ok: number;
   refused: number;
   failed: number;
   broken: number;
   cancelled: number;
+  /** Of those refused or failed, by reason. */
+  readonly reasons: Record<string, number>;
 }
 
 export class Clients {
   readonly counts: ClientCounts = {
     requests: 0,
+    numberedRequests: 0,
     attempts: 0,
     ok: 0,
     refused: 0,
     failed: 0,
     broken: 0,
     cancelled: 0,
+    reasons: {},
   };
-  readonly #clients: UnnumberedClient[];
+  readonly #clients: (UnnumberedClient | NumberedClient)[];
   readonly #habits: Habits;
   pauseMs = 0;
   #requestsLeft = 0;
@@ -56,13 +64,16 @@ export class Clients {
       { length: habits.clients },
       (_, index) => new UnnumberedClient(`u${index + 1}`, habits, parts, this),
     );
+    for (let i = 1; i <= habits.producers; i++) {
+      this.#clients.push(new NumberedClient(`p${i}`, habits, parts, this));
+    }
   }
 
   start(durationMs: number): void {
-    const { clients, pauseMs, requestsPerLife } = this.#habits;
+    const { clients, producers, pauseMs, requestsPerLife } = this.#habits;
     this.isSending = true;
     this.#requestsLeft = requestsPerLife;
-    this.pauseMs = pauseMs ?? (durationMs * clients) / requestsPerLife;
+    this.pauseMs = pauseMs ?? (durationMs * (clients + producers)) / requestsPerLife;
     for (const client of this.#clients) client.wake();
   }
 
@@ -75,6 +86,17 @@ export class Clients {
     if (!this.isSending || this.#requestsLeft === 0) return false;
     this.#requestsLeft--;
     return true;
+  }
+
+  count(outcome: Outcome | 'broken'): void {
+    if (outcome === 'broken') {
+      this.counts.broken++;
+      return;
+    }
+    this.counts[outcome.kind]++;
+    if (outcome.kind === 'ok') return;
+    const { reasons } = this.counts;
+    reasons[outcome.reason] = (reasons[outcome.reason] ?? 0) + 1;
   }
 
   get underWay(): number {
@@ -154,9 +176,7 @@ class UnnumberedClient {
   }
 
   #ended(request: string, attempt: number, outcome: Outcome | 'broken'): void {
-    const { counts } = this.#all;
-    if (outcome === 'broken') counts.broken++;
-    else counts[outcome.kind]++;
+    this.#all.count(outcome);
     if (outcome === 'broken' || outcome.kind !== 'ok') {
       const hintMs = outcome === 'broken' ? undefined : outcome.retryAfterMs;
       if (hintMs === NEVER_RETRY || attempt >= this.#habits.attemptsMax) return;

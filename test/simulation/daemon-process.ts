@@ -28,10 +28,15 @@ export interface LoggedBooks {
   };
 }
 
-export function configOf(env: Readonly<Record<string, string>>): DaemonConfig {
+/** `queueBytes` may be smaller than the option allows: what a full queue leads to needs no mebibytes. */
+export function configOf(
+  env: Readonly<Record<string, string>>,
+  queueBytes: number | undefined,
+): DaemonConfig {
   const { config, faults } = resolve(daemonGroups, { given: new Map(), env, envFile: undefined });
   if (faults.length > 0) throw new Error(faults.map(({ message }) => message).join('; '));
-  return config as unknown as DaemonConfig;
+  const given = config as unknown as DaemonConfig;
+  return queueBytes === undefined ? given : { ...given, pipeline: { ...given.pipeline, queueBytes } };
 }
 
 export class DaemonProcess {

@@ -70,6 +70,8 @@ export class SimulatedDisk {
   /** The change at which the process is to die, counted down; undefined for none. */
   crashAtChange: number | undefined;
   onCrash: () => void = () => {};
+  /** Files that could not be cut back, or of which nobody could tell whether they should be; counted by whoever asks. */
+  failedCuts = 0;
   /** The process is dead and does not know it yet. */
   isFrozen = false;
   /** Before a name goes. */
@@ -224,6 +226,7 @@ export class SimulatedDisk {
     const chance = method === 'write' ? write + anything : method === 'close' ? 0 : anything;
     if (chance > 0 && this.#random.next() < chance) {
       this.counts.injectedFaults++;
+      if (method === 'truncate' || method === 'status') this.failedCuts++;
       throw this.#fault('EIO', method, subject);
     }
   }

@@ -85,14 +85,22 @@ export class Oracle {
   }
 
   arrived(submission: Submission): void {
+    submission.mayBeWritten++;
     submission.life = this.lives.length - 1;
     this.lives.at(-1)!.arrived++;
   }
 
   decided(submission: Submission, outcome: Outcome): void {
-    submission.decided = outcome;
-    submission.decidedAtMs = this.#nowMs();
-    if (outcome.kind === 'ok') this.lives[submission.life]!.ok++;
+    if (outcome.kind === 'refused') submission.mayBeWritten--;
+    if (outcome.kind === 'ok') {
+      this.lives.at(-1)!.ok++;
+      submission.mayBeLost = false;
+    }
+    // A later attempt that fails takes nothing back.
+    if (submission.decided?.kind !== 'ok' || outcome.kind === 'ok') {
+      submission.decided = outcome;
+      submission.decidedAtMs = this.#nowMs();
+    }
     if (outcome.kind === 'failed' && outcome.reason === 'internal') {
       this.#onViolation(new Violation(`${submission.id}: ${outcome.message}`));
     }
@@ -158,16 +166,17 @@ export class Oracle {
         throw new Violation(`${file} holds a line that nobody sent: ${line.slice(0, 200)}`);
       }
       const { submission } = reading;
-      if (submission.life === -1) throw new Violation(`${reading.name} is in ${file}, and never arrived`);
-      if (submission.decided?.kind === 'refused') {
-        throw new Violation(`${reading.name} is in ${file}, and was refused (${submission.decided.reason})`);
-      }
       if (reading.seenInLook !== this.#look) {
         reading.seenInLook = this.#look;
         reading.seenTimes = 0;
       }
-      if (++reading.seenTimes > 1)
-        throw new Violation(`${reading.name} is there twice, the second time in ${file}`);
+      if (++reading.seenTimes > submission.mayBeWritten) {
+        const allowed = submission.mayBeWritten;
+        const told = submission.decided === undefined ? 'unanswered' : JSON.stringify(submission.decided);
+        throw new Violation(
+          `${reading.name} is there ${reading.seenTimes} times, now in ${file}, and ${allowed} may be (${told})`,
+        );
+      }
       seen.push(reading);
     }
   }
@@ -202,7 +211,7 @@ export class Oracle {
     const untilLife = look.isRunning ? this.lives.length - 1 : this.lives.length;
     // A request counts as settled once all of it was seen; a part of one that may be lost stays in doubt.
     const whole = new Map<Submission, number>();
-    for (const { submission } of seen) whole.set(submission, (whole.get(submission) ?? 0) + 1);
+    for (const { submission } of new Set(seen)) whole.set(submission, (whole.get(submission) ?? 0) + 1);
     for (const [submission, count] of whole) {
       if (count !== submission.readings.length || submission.life >= untilLife) continue;
       submission.isSettled = true;

@@ -17,6 +17,8 @@ export interface Phase {
 
 export interface Scenario {
   readonly env: Readonly<Record<string, string>>;
+  /** Undefined: as `env` says. */
+  readonly queueBytes: number | undefined;
   readonly ack: AckMode;
   readonly syncIntervalMs: number;
   readonly retains: boolean;
@@ -39,7 +41,7 @@ export function drawScenario(random: Random): Scenario {
     { RETAIN_FILES: String(1 + random.below(5)) },
     { RETAIN_AGE: pick('1s', '5s') },
   );
-  const maxRequestBytes = pick(64, 256) * 1024;
+  const maxRequestBytes = pick(8, 64, 256) * 1024;
   const env: Record<string, string> = {
     FILE_PATH: FOLDER,
     GRPC_SERVER_SOCKET: 'localhost:8000',
@@ -48,7 +50,7 @@ export function drawScenario(random: Random): Scenario {
     ACK: ack,
     MAX_REQUEST_BYTES: String(maxRequestBytes),
     BUFFER_SIZE: String(pick(3, 20, 100, 10_000)),
-    BUFFER_BYTES: String(pick(4, 16, 64) * 1024),
+    BUFFER_BYTES: String(Math.min(pick(4, 16, 64) * 1024, maxRequestBytes)),
     BUFFER_FLUSH_INTERVAL: pick('5ms', '50ms', '1s'),
     QUEUE_BYTES: pick('1MiB', '1MiB', '4MiB'),
     QUEUE_ITEMS: String(pick(1, 4, 64, 1024)),
@@ -76,11 +78,13 @@ export function drawScenario(random: Random): Scenario {
   });
   return {
     env,
+    queueBytes: pick(undefined, undefined, maxRequestBytes + 16 * 1024),
     ack,
     syncIntervalMs,
     retains: Object.keys(retention).length > 0,
     habits: {
       clients: 1 + random.below(4),
+      producers: pick(0, 0, 0, 1, 2),
       window: pick(1, 4, 16),
       pauseMs: pick(undefined, undefined, 2, 20),
       readingsMax: pick(1, 3, 8, 30),

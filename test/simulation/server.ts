@@ -162,7 +162,7 @@ export class ServerCall implements CallContext {
     }
     const { sendSensorValues, events } = this.#server.deps;
     // The bytes are the handler's until it returns, and not a moment longer.
-    const lent = this.#request.slice();
+    const lent = new Uint8Array(this.#request);
     let hasAnswered = false;
     try {
       sendSensorValues(lent, this, (outcome) => {

@@ -19,13 +19,16 @@ export interface ExpectedReading {
   seenTimes: number;
 }
 
-/** One attempt at one request. */
+/** One attempt at one request; of a numbered request all attempts, since they are the same readings. */
 export interface Submission {
   readonly id: string;
   readonly request: Uint8Array;
   readonly readings: readonly ExpectedReading[];
   /** Whose ACK it was sent under; and in which life of the daemon it arrived, -1 as long as it has not. */
   life: number;
+  /** Attempts that a server had and did not refuse: each may have been written. */
+  mayBeWritten: number;
+  /** Once it was acknowledged, whatever later attempts are told. */
   decided: Outcome | undefined;
   decidedAtMs: number;
   /** It was seen in the journal when everything there was known to be on the disk. */
@@ -52,11 +55,7 @@ function field(number: number, content: Buffer): Buffer {
 }
 
 /** A reading of protobuf and the line it becomes. `text`: a string of that many bytes instead of a number. */
-function reading(
-  name: string,
-  value: number,
-  textBytes: number,
-): { item: Buffer; before: string; after: string } {
+function reading(name: string, value: number, textBytes: number): { item: Buffer; before: string } {
   const isText = textBytes > 0;
   const text = 'x'.repeat(textBytes);
   const measurement = isText ? field(6, Buffer.from(text)) : field(2, Buffer.from([0x08, ...varint(value)]));
@@ -65,17 +64,28 @@ function reading(
     before: `{"sensor_name":"${name}","sensor_value":${isText ? null : value}${
       isText ? `,"string_value":"${text}"` : ''
     },"created_at":null,"received_at":"`,
-    after: '"}',
   };
 }
 
-export function makeSubmission(id: string, readings: number, textBytes: number, random: Random): Submission {
+export interface Numbers {
+  readonly producer: string;
+  readonly first: number;
+}
+
+export function makeSubmission(
+  id: string,
+  readings: number,
+  textBytes: number,
+  random: Random,
+  numbers?: Numbers,
+): Submission {
   const made: ExpectedReading[] = [];
   const items: Buffer[] = [];
   const submission = {
     id,
     readings: made,
     life: -1,
+    mayBeWritten: 0,
     decided: undefined,
     decidedAtMs: 0,
     isSettled: false,
@@ -84,13 +94,14 @@ export function makeSubmission(id: string, readings: number, textBytes: number, 
   for (let i = 0; i < readings; i++) {
     const name = `${id}.${i}`;
     const isText = textBytes > 0 && random.below(3) === 0;
-    const { item, before, after } = reading(
-      name,
-      random.below(2 ** 31),
-      isText ? 1 + random.below(textBytes) : 0,
-    );
+    const { item, before } = reading(name, random.below(2 ** 31), isText ? 1 + random.below(textBytes) : 0);
     items.push(item);
+    const after =
+      numbers === undefined ? '"}' : `","producer_id":"${numbers.producer}","sequence":${numbers.first + i}}`;
     made.push({ name, before, after, submission, isRetired: false, seenInLook: 0, seenTimes: 0 });
+  }
+  if (numbers !== undefined) {
+    items.push(field(2, Buffer.from(numbers.producer)), Buffer.from([3 << 3, ...varint(numbers.first)]));
   }
   submission.request = Buffer.concat(items);
   return submission;

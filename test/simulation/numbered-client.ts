@@ -1,0 +1,101 @@
+/**
+ * A producer that numbers its readings, keeps a window of requests under way, and sends each again, the very
+ * same, until it is acknowledged: it never skips a number.
+ *
+ * Held against it: what was acknowledged is there, with its numbers. That a number is there once is asked of it
+ * as soon as the daemon promises that.
+ */
+
+import type { ClientParts, Clients, Habits } from './clients.ts';
+import type { Connection } from './network.ts';
+import { NOBODY } from './scheduler.ts';
+import { makeSubmission, type Submission } from './submissions.ts';
+
+const LARGEST_BYTES = 4000;
+
+export class NumberedClient {
+  readonly #producer: string;
+  readonly #habits: Habits;
+  readonly #parts: ClientParts;
+  readonly #all: Clients;
+  #connection: Connection | undefined;
+  #nextNumber = 1;
+  /** Oldest first; made and not acknowledged yet. */
+  readonly #window: Submission[] = [];
+  #isAwake = false;
+  underWay = 0;
+
+  constructor(producer: string, habits: Habits, parts: ClientParts, all: Clients) {
+    this.#producer = producer;
+    this.#habits = habits;
+    this.#parts = parts;
+    this.#all = all;
+  }
+
+  /** Also after a pause of the world: what was not acknowledged is sent again. */
+  wake(): void {
+    for (const submission of this.#window) this.#later(submission);
+    this.#nextRequest();
+  }
+
+  #nextRequest(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    const { scheduler, random } = this.#parts;
+    scheduler.after(this.#all.pauseMs * 2 * random.next(), NOBODY, 'producer', () => {
+      this.#isAwake = false;
+      if (this.#window.length < this.#habits.window) {
+        if (!this.#all.mayBegin()) return;
+        this.#all.counts.numberedRequests++;
+        this.#send(this.#make());
+      }
+      this.#nextRequest();
+    });
+  }
+
+  #make(): Submission {
+    const { random, oracle } = this.#parts;
+    const readings = 1 + random.below(this.#habits.readingsMax);
+    const numbers = { producer: this.#producer, first: this.#nextNumber };
+    const id = `${this.#producer}.${this.#nextNumber}`;
+    this.#nextNumber += readings;
+    // Never too large for good: there is no way around a number.
+    const textBytes = Math.min(this.#habits.textBytesMax, Math.floor(LARGEST_BYTES / readings));
+    const submission = makeSubmission(id, readings, textBytes, random, numbers);
+    this.#window.push(submission);
+    oracle.sent(submission);
+    return submission;
+  }
+
+  #send(submission: Submission): void {
+    const { oracle, network, random } = this.#parts;
+    if (this.#connection === undefined || this.#connection.isBroken) {
+      this.#connection = network.connect(`simulated-${this.#producer}`);
+    }
+    if (this.#connection === undefined) return;
+    this.underWay++;
+    this.#all.counts.attempts++;
+    this.#connection.call({
+      request: submission.request,
+      timeoutMs: random.below(20) === 0 ? 1 + random.below(500) : undefined,
+      onArrived: () => oracle.arrived(submission),
+      onDecided: (outcome) => oracle.decided(submission, outcome),
+      onEnd: (outcome) => {
+        this.underWay--;
+        this.#all.count(outcome);
+        if (outcome !== 'broken' && outcome.kind === 'ok') {
+          this.#window.splice(this.#window.indexOf(submission), 1);
+        } else {
+          this.#later(submission);
+        }
+      },
+    });
+  }
+
+  #later(submission: Submission): void {
+    const { scheduler, random } = this.#parts;
+    scheduler.after(10 + 100 * random.next(), NOBODY, 'producer sends again', () => {
+      if (this.#all.isSending && this.#window.includes(submission)) this.#send(submission);
+    });
+  }
+}
