@@ -1,0 +1,258 @@
+/**
+ * The targets that are no comparison with a peer: acknowledgements after a sync, latency at half of the maximum, two
+ * ingest threads, memory with many connections, idle connections. All of the native transport.
+ *
+ * Each is measured once per round, rounds alternate in their direction, and a figure that is a ratio is one of runs of
+ * the same round.
+ */
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { daemonEnvironment } from '../common-options.ts';
+import { type Cores, chooseCores } from '../cores.ts';
+import { DaemonUnderTest } from '../daemon-under-test.ts';
+import { type Generator, loadDaemon, type SendSummary, startLoad } from '../load.ts';
+import { measureMaximum } from '../maximum.ts';
+import { mostRequestsPerSecond, startOpenLoop } from '../open-loop.ts';
+import { readMemory } from '../process-usage.ts';
+import { type Run, runOf } from '../run.ts';
+import { measureDisk } from './disk-speed.ts';
+import type { LimitRun } from './verdicts.ts';
+
+const IDLE_CLIENTS = new URL('idle-clients.ts', import.meta.url).pathname;
+/** A line of the benchmark's readings. */
+const LINE_BYTES = 139;
+
+export interface LimitsWish {
+  readonly runs: number;
+  readonly durationMs: number;
+  readonly warmUpMs: number;
+  readonly generator: Generator;
+  /** Where the daemon has one core. */
+  readonly oneCore: Cores;
+  readonly cores: Cores;
+  readonly scratch: string;
+  /** 1,000 in earnest. */
+  readonly manyConnections: number;
+  /** 10,000 in earnest. */
+  readonly idleConnections: number;
+  readonly openLoopMs: number;
+  readonly diskMiB: number;
+  isWanted(name: string): boolean;
+  onRun(run: LimitRun, done: number, of: number): void;
+}
+
+type Measure = (wish: LimitsWish) => Promise<readonly LimitRun[]>;
+
+/** By name; `--only` takes these. */
+const MEASURES: Readonly<Record<string, Measure>> = {
+  'synced/64': (wish) => measureSynced(wish, { connections: 8, streams: 8 }),
+  'synced/2048': (wish) => measureSynced(wish, { connections: 32, streams: 64 }),
+  'latency/1': (wish) => measureLatency(wish, 1),
+  'latency/100': (wish) => measureLatency(wish, 100),
+  'threads/100': measureThreads,
+  'memory/1': (wish) => measureMemory(wish, 1),
+  'memory/100': (wish) => measureMemory(wish, 100),
+  idle: measureIdle,
+};
+
+export async function measureLimits(wish: LimitsWish): Promise<readonly LimitRun[]> {
+  const wanted = Object.entries(MEASURES).filter(([name]) => wish.isWanted(name));
+  const runs: LimitRun[] = [];
+  let done = 0;
+  for (let round = 0; round < wish.runs; round++) {
+    for (const [, measure] of round % 2 === 0 ? wanted : wanted.toReversed()) {
+      done++;
+      for (const run of await measure(wish)) {
+        runs.push(run);
+        wish.onRun(run, done, wanted.length * wish.runs);
+      }
+    }
+  }
+  return runs;
+}
+
+interface Load {
+  readonly readings: number;
+  readonly connections: number;
+  readonly streams: number;
+  readonly cores: Cores;
+}
+
+/** A daemon of its own, loaded as hard as it takes. */
+async function runUnder(
+  wish: LimitsWish,
+  load: Load,
+  environment: Readonly<Record<string, string>>,
+  before: (daemon: DaemonUnderTest) => Promise<() => Promise<void>> = async () => async () => {},
+): Promise<Run> {
+  return withDaemon(wish, load.cores, environment, async (daemon) => {
+    const after = await before(daemon);
+    const window = await loadDaemon(daemon, {
+      generator: wish.generator,
+      readingsPerRequest: load.readings,
+      connections: load.connections,
+      streams: load.streams,
+      warmUpMs: wish.warmUpMs,
+      durationMs: wish.durationMs,
+      cores: load.cores,
+      scratch: wish.scratch,
+    });
+    const peakRssBytes = readMemory(daemon.pid)?.peakRssBytes;
+    await after();
+    return runOf(window, load.readings, peakRssBytes);
+  });
+}
+
+async function withDaemon<T>(
+  { scratch }: LimitsWish,
+  cores: Cores,
+  environment: Readonly<Record<string, string>>,
+  use: (daemon: DaemonUnderTest) => Promise<T>,
+): Promise<T> {
+  const daemon = await DaemonUnderTest.start({ parent: scratch, cores, environment });
+  try {
+    const result = await use(daemon);
+    const faults = await daemon.faults();
+    if (faults > 0) throw new Error(`${faults} requests were refused or failed: not a measurement`);
+    const balance = await daemon.stop();
+    if (balance.requestsDifference !== 0 || balance.readingsDifference !== 0) throw new Error(balance.text);
+    return result;
+  } finally {
+    await daemon.remove();
+  }
+}
+
+/** What could be reached: the same load without waiting, as many groups as the disk syncs, as many lines as it takes. */
+async function measureSynced(
+  wish: LimitsWish,
+  shape: { readonly connections: number; readonly streams: number },
+): Promise<readonly LimitRun[]> {
+  const load = { ...shape, readings: 1, cores: wish.cores };
+  const inFlight = shape.connections * shape.streams;
+  const disk = measureDisk(wish.scratch, 30, wish.diskMiB);
+  const accepted = await runUnder(wish, load, daemonEnvironment('native', 'accepted'));
+  const synced = await runUnder(wish, load, daemonEnvironment('native', 'synced'));
+  const bounds = {
+    accepted: accepted.requestsPerSecond,
+    syncs: (inFlight / disk.syncMs) * 1000,
+    disk: disk.bytesPerSecond / LINE_BYTES,
+  };
+  const bound = Math.min(bounds.accepted, bounds.syncs, bounds.disk);
+  const by = Object.entries(bounds).find(([, value]) => value === bound)![0];
+  return [
+    {
+      name: `synced/${inFlight}`,
+      figure: synced.requestsPerSecond / bound,
+      detail: `${round(synced.requestsPerSecond)} requests/s of ${round(bound)} (${by}; a sync alone takes ${disk.syncMs.toFixed(2)} ms)`,
+    },
+  ];
+}
+
+async function measureLatency(wish: LimitsWish, readings: number): Promise<readonly LimitRun[]> {
+  const { generator, cores, scratch, openLoopMs } = wish;
+  const connections = 8;
+  return withDaemon(wish, cores, daemonEnvironment('native', 'written'), async (daemon) => {
+    const shape = { generator, readingsPerRequest: readings, connections, streams: 50, cores, scratch };
+    const maximum = await measureMaximum(daemon, shape, wish.durationMs);
+    const requestsPerSecond = Math.min(maximum / 2, mostRequestsPerSecond(cores, connections));
+    const load = startOpenLoop({
+      ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, connections, cores },
+      durationMs: openLoopMs,
+    });
+    const summary = JSON.parse(await load.ended) as SendSummary;
+    if (!summary.delivered) throw new Error(`not everything was delivered: ${JSON.stringify(summary)}`);
+    const rate = (summary.requests.per_s / maximum) * 100;
+    const late = summary.max_behind_schedule_ms;
+    const runs: LimitRun[] = [
+      {
+        name: `latency/${readings}`,
+        figure: summary.latency_ms.p99,
+        detail: `ms, p50 ${summary.latency_ms.p50}, ${round(summary.requests.per_s)} requests/s = ${rate.toFixed(0)}% of the maximum; send itself was late by up to ${late.toFixed(1)} ms`,
+      },
+    ];
+    if (generator === 'h2load') {
+      const half = await loadDaemon(daemon, {
+        ...{ ...shape, streams: 100, requestsPerSecond: maximum / 2, warmUpMs: wish.warmUpMs },
+        durationMs: openLoopMs,
+      });
+      runs.push({
+        name: `latency-h2load/${readings}`,
+        figure: half.latencyMs.p99,
+        detail: `ms, p50 ${half.latencyMs.p50}, ${round((half.requests / half.elapsedMs) * 1000)} requests/s = half of the maximum; from when a request was sent`,
+      });
+    }
+    return runs;
+  });
+}
+
+/** One ingest thread against two. The writer, the collector's helpers and the rest have a third core; the load has the last. */
+async function measureThreads(wish: LimitsWish): Promise<readonly LimitRun[]> {
+  if (availableParallelism() < 4 || wish.oneCore.daemon === undefined) {
+    return [{ name: 'threads/100', figure: Number.NaN, detail: 'needs four cores and taskset' }];
+  }
+  const cores = chooseCores({ daemon: '0-2', load: '3' });
+  const load = { readings: 100, connections: 256, streams: 2, cores };
+  const runs: Run[] = [];
+  for (const threads of ['1', '2']) {
+    const environment = { ...daemonEnvironment('native', 'accepted'), INGEST_THREADS: threads };
+    runs.push(await runUnder(wish, load, environment));
+  }
+  const [one, two] = runs;
+  return [
+    {
+      name: 'threads/100',
+      figure: two!.readingsPerSecond / one!.readingsPerSecond,
+      detail: `${round(one!.readingsPerSecond)} to ${round(two!.readingsPerSecond)} readings/s, ${one!.daemonCores.toFixed(2)} to ${two!.daemonCores.toFixed(2)} cores; with two, limited by ${two!.bottleneck}`,
+    },
+  ];
+}
+
+async function measureMemory(wish: LimitsWish, readings: number): Promise<readonly LimitRun[]> {
+  const load = { readings, connections: wish.manyConnections, streams: 1, cores: wish.oneCore };
+  const run = await runUnder(wish, load, daemonEnvironment('native', 'accepted'));
+  return [
+    {
+      name: `memory/${readings}`,
+      figure: run.peakRssBytes / 2 ** 20,
+      detail: `MiB at its most, ${round(run.readingsPerSecond)} readings/s from ${wish.manyConnections} connections`,
+    },
+  ];
+}
+
+async function measureIdle(wish: LimitsWish): Promise<readonly LimitRun[]> {
+  const count = wish.idleConnections;
+  const load = { readings: 100, connections: 8, streams: 50, cores: wish.oneCore };
+  const environment = {
+    ...daemonEnvironment('native', 'accepted'),
+    MAX_CONNECTIONS: String(count + 100),
+    // The receive budget sets aside what a connection may cost.
+    RECEIVE_BUFFER_BYTES: '1GiB',
+  };
+  const alone = await runUnder(wish, load, environment);
+  let perConnectionBytes = Number.NaN;
+  const beside = await runUnder(wish, load, environment, async (daemon) => {
+    const before = readMemory(daemon.pid)?.rssBytes ?? Number.NaN;
+    const clients = startLoad(load.cores.load, [process.execPath, IDLE_CLIENTS, daemon.grpc, String(count)]);
+    await Promise.race([once(clients.child.stdout!, 'data'), clients.ended]);
+    // The accepted sockets' own garbage goes with the next small collection.
+    await sleep(Math.min(1000, wish.durationMs));
+    perConnectionBytes = ((readMemory(daemon.pid)?.rssBytes ?? Number.NaN) - before) / count;
+    return async () => {
+      clients.child.kill('SIGTERM');
+      await clients.ended;
+    };
+  });
+  return [
+    { name: 'idle/memory', figure: perConnectionBytes / 1024, detail: `KiB each, ${count} connections` },
+    {
+      name: 'idle/rate',
+      figure: beside.readingsPerSecond / alone.readingsPerSecond,
+      detail: `${round(alone.readingsPerSecond)} readings/s alone, ${round(beside.readingsPerSecond)} beside ${count} idle connections`,
+    },
+  ];
+}
+
+function round(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
