@@ -12,6 +12,8 @@ import type { Clock, Timer } from './clock.ts';
 import { errorMessage } from './errors.ts';
 
 export const LOOK_INTERVAL_MS = 1000;
+/** Most such files need one. */
+const PART_BYTES = 16 * 1024;
 
 export interface WatchedFileEvents {
   onContent(text: string): void;
@@ -23,13 +25,15 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<str
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, 'r');
-    const buffer = Buffer.alloc(maxBytes + 1);
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
-      length += bytesRead;
-      if (bytesRead === 0 || length === buffer.length) return buffer.toString('utf8', 0, length);
+    const parts: Buffer[] = [];
+    for (let left = maxBytes + 1; left > 0; ) {
+      const part = Buffer.allocUnsafe(Math.min(left, PART_BYTES));
+      const { bytesRead } = await handle.read(part, 0, part.length, null);
+      if (bytesRead === 0) break;
+      parts.push(part.subarray(0, bytesRead));
+      left -= bytesRead;
     }
+    return Buffer.concat(parts).toString('utf8');
   } finally {
     await handle?.close();
   }
