@@ -66,7 +66,7 @@ export interface LoadWindow {
 const ENTRY = new URL('../bin/telemetry-sink.js', import.meta.url).pathname;
 export const SENSOR_PATH = '/sensor.v1.SensorService/SendSensorValues';
 /** The load starts before and goes on after the window by this much. */
-const MARGIN_MS = 250;
+const MARGIN_MS = 500;
 
 /** h2load where it is installed, since it costs a tenth of what a load generator in JavaScript does. */
 export function chooseGenerator(wish: string): Generator {
