@@ -37,6 +37,10 @@ export interface CallContext {
   readonly cancelled: boolean;
   /** Set by a handler that waits; called once when `cancelled` turns true. */
   onCancelled: (() => void) | undefined;
+  /** For a handler that waited: it waits no longer, `respond` was called or will be. */
+  readonly onTaken?: () => void;
+  /** The same request was offered before, and refused for then. */
+  readonly isRepeat?: boolean;
 }
 
 /**

@@ -42,7 +42,7 @@ export interface Encoder {
 }
 
 /** Decides over a request before it costs anything; undefined admits it. */
-export type Admit = (sizeBytes: number, client: Client) => Outcome | undefined;
+export type Admit = (sizeBytes: number, client: Client, isRepeat?: boolean) => Outcome | undefined;
 
 export interface SensorServiceDeps {
   readonly admit: Admit;
@@ -71,7 +71,7 @@ export class SensorService {
   }
 
   readonly handle = (request: Uint8Array, call: CallContext, respond: (outcome: Outcome) => void): void => {
-    const refusal = this.#deps.admit(request.length, call.client);
+    const refusal = this.#deps.admit(request.length, call.client, call.isRepeat);
     if (refusal !== undefined) {
       respond(refusal);
       return;
@@ -192,6 +192,7 @@ export class SensorService {
           worthTryingBytes = Math.max(2 * reachableBytes, reachableBytes + MIN_MORE_ROOM_BYTES);
         } else if (take === 'taken') {
           this.#deps.onQueueWait(this.#deps.clock.nowMs() - receivedAtMs);
+          call.onTaken?.();
         }
         return take;
       },

@@ -121,8 +121,8 @@ export class Ingest {
     const service = new SensorService(
       { ack: ingest.ack, queueBytes: pipeline.queueBytes },
       {
-        admit: (sizeBytes, client) => {
-          deps.metrics.requestBytes(sizeBytes);
+        admit: (sizeBytes, client, isRepeat) => {
+          if (isRepeat !== true) deps.metrics.requestBytes(sizeBytes);
           return this.#refuseForWriter() ?? admission.admit(sizeBytes, client);
         },
         encoder: new LineEncoder(),

@@ -30,13 +30,14 @@ import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
-import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
 import { dropFarDeadline } from './far-deadline.ts';
 import { authorizationOf, type BaseCall, baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SideCall } from './side-call.ts';
+import { asInterceptingCall, StreamCall, type StreamCallShared } from './stream-call.ts';
 
 /** What gRPC clients and proxies take for granted; part of CALL_COST_BYTES. */
 const MAX_HEADER_LIST_BYTES = 8 * 1024;
@@ -58,6 +59,7 @@ export class GrpcJsServer implements GrpcServer {
   readonly #limits: GrpcLimits;
   readonly #deps: GrpcServerDeps;
   readonly #shared: SensorCallShared;
+  readonly #streams: StreamCallShared;
   readonly #health = new Health();
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
@@ -90,12 +92,22 @@ export class GrpcJsServer implements GrpcServer {
       inflate: boundedInflate(limits.maxRequestBytes),
       maxRequestBytes: limits.maxRequestBytes,
       onHandlerFault: deps.events.onHandlerFault,
-      onEnded: () => {
-        if (calls.size === 0) this.#onCallsGone?.();
-      },
+      onEnded: () => this.#onCallEnded(),
       calls,
       stopping: false,
       requestBytes: 0,
+    };
+    const { ledger, budget, handler, inflate, maxRequestBytes, onHandlerFault } = this.#shared;
+    this.#streams = {
+      ...{ ledger, clock: deps.clock, budget, handler, inflate, maxRequestBytes, onHandlerFault },
+      calls: new Set(),
+      streamRequests: 0,
+      openStreams: 0,
+      isStopping: () => this.#shared.stopping,
+      onRequestBytes: (bytes) => {
+        this.#shared.requestBytes += bytes;
+      },
+      onStreamEnded: () => this.#onCallEnded(),
     };
     this.#server = new Server({
       interceptors: [this.#intercept as unknown as ServerInterceptor],
@@ -136,16 +148,18 @@ export class GrpcJsServer implements GrpcServer {
     for (const session of this.#sessions) sayGoodbye(session);
     for (const call of this.#sideCalls) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
 
-    await this.#gone(timeoutMs, this.#shared.calls, (onGone) => {
+    for (const stream of [...this.#streams.calls]) stream.leave();
+
+    await this.#gone(timeoutMs, this.#openCalls, (onGone) => {
       this.#onCallsGone = onGone;
     });
-    const left = this.#shared.calls.size;
-    for (const call of [...this.#shared.calls]) call.failForDrain();
+    const left = this.#openCalls;
+    this.#failCalls();
 
     for (const session of this.#sessions) session.close();
     await this.#gone(
       Math.min(GOODBYE_MS, Math.max(HURRIED_GOODBYE_MS, timeoutMs / 4)),
-      this.#connections,
+      this.#connections.size,
       (onGone) => {
         this.#onConnectionsGone = onGone;
       },
@@ -157,7 +171,7 @@ export class GrpcJsServer implements GrpcServer {
   destroy(): void {
     this.#shared.stopping = true;
     this.#listeners?.close();
-    for (const call of [...this.#shared.calls]) call.failForDrain();
+    this.#failCalls();
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#connections) socket.destroy();
     this.#server.forceShutdown();
@@ -174,7 +188,7 @@ export class GrpcJsServer implements GrpcServer {
       connectionsOpened: this.#connectionsOpened,
       connectionsClosed: this.#connectionsClosed,
       connectionsRefused: this.#connectionsRefused,
-      calls: this.#shared.calls.size,
+      calls: this.#shared.calls.size + this.#streams.streamRequests,
       sideCalls: this.#sideCalls.size,
       unknownMethodCalls: this.#unknownMethodCalls,
       requestBytes: this.#shared.requestBytes,
@@ -182,13 +196,13 @@ export class GrpcJsServer implements GrpcServer {
     };
   }
 
-  /** Resolves once `things` is empty or the time is over. */
+  /** Resolves once none of the `open` is left or the time is over. */
   #gone(
     timeoutMs: number,
-    things: ReadonlySet<unknown>,
+    open: number,
     whenGone: (onGone: (() => void) | undefined) => void,
   ): Promise<void> {
-    if (things.size === 0) return Promise.resolve();
+    if (open === 0) return Promise.resolve();
     return new Promise((resolve) => {
       let timer: Timer;
       const done = (): void => {
@@ -201,9 +215,25 @@ export class GrpcJsServer implements GrpcServer {
     });
   }
 
+  /** What a stop waits for. */
+  get #openCalls(): number {
+    return this.#shared.calls.size + this.#streams.openStreams;
+  }
+
+  #onCallEnded(): void {
+    if (this.#openCalls === 0) this.#onCallsGone?.();
+  }
+
+  #failCalls(): void {
+    for (const call of [...this.#shared.calls]) call.failForDrain();
+    for (const call of [...this.#streams.calls]) call.failForDrain();
+  }
+
   #mountServices(): void {
     this.#server.register(SEND_SENSOR_VALUES_PATH, unreachable, asBuffer, asBuffer, 'unary');
+    this.#server.register(STREAM_SENSOR_VALUES_PATH, unreachable, asBuffer, asBuffer, 'bidi');
     this.#servedPaths.add(SEND_SENSOR_VALUES_PATH);
+    this.#servedPaths.add(STREAM_SENSOR_VALUES_PATH);
     const mount: Pick<Server, 'addService'> = {
       addService: (definition, handlers) => {
         this.#server.addService(definition, handlers);
@@ -221,6 +251,9 @@ export class GrpcJsServer implements GrpcServer {
     const base = baseCallOf(call);
     const caller = this.#callerOf(base);
     if (method.path === SEND_SENSOR_VALUES_PATH) return new SensorCall(base, caller, this.#shared) as never;
+    if (method.path === STREAM_SENSOR_VALUES_PATH) {
+      return asInterceptingCall(new StreamCall(base, caller, this.#streams));
+    }
     const sideCall = new SideCall(base, this.#shared.budget, (closed) => this.#sideCalls.delete(closed));
     this.#sideCalls.add(sideCall);
     const refusal = method.path.startsWith(HEALTH_PATH_PREFIX)
@@ -284,6 +317,7 @@ export class GrpcJsServer implements GrpcServer {
   /** In two steps, as the stop does: grpc-js's own age limit closes at once, and loses calls on their way to us. */
   #leave(session: ServerHttp2Session): void {
     sayGoodbye(session);
+    for (const stream of [...this.#streams.calls]) if (stream.session === session) stream.leave();
     this.#deps.clock.setTimer(GOODBYE_MS, () => {
       if (!session.destroyed) session.close();
     });

@@ -41,6 +41,11 @@ export function authorizationOf(call: BaseCall): string | undefined {
   return call.metadata.get('authorization')[0] as string | undefined;
 }
 
+/** `grpc-encoding` of a call, which grpc-js takes out of the metadata. */
+export function encodingOf(call: BaseCall): string {
+  return (call as unknown as { incomingEncoding: string }).incomingEncoding;
+}
+
 export function baseCallOf(call: ServerInterceptingCallInterface): BaseCall {
   const base = call as BaseCall;
   invariant(

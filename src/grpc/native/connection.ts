@@ -116,7 +116,9 @@ export class Http2Connection implements SessionHost {
   }
 
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined {
-    return this.#host.accept(stream, head);
+    const consumer = this.#host.accept(stream, head);
+    if (this.#isLeaving) consumer?.onLeaving?.();
+    return consumer;
   }
 
   // --- bytes in and out -------------------------------------------------------------------------------
@@ -195,6 +197,7 @@ export class Http2Connection implements SessionHost {
     this.#leavingAtMs = this.#host.clock.monotonicMs();
     this.#writer.goaway(MAX_STREAM_ID, ERROR_CODE.NO_ERROR);
     this.#writer.ping(GOAWAY_PING, 0, false);
+    for (const stream of this.streams) stream.consumer?.onLeaving?.();
   }
 
   /**

@@ -27,7 +27,7 @@ export const MAX_CACHED_BLOCK_BYTES = 256;
  * What may come on one stream without our asking: nearly every request fits, so it costs no round trip.
  * Not reserved: what arrives is taken from the receive budget at that moment, or refused.
  */
-export const STREAM_WINDOW_BYTES = 256 * KiB;
+export { STREAM_WINDOW_BYTES } from '../stream-link.ts';
 /** At 50 ms of round trip 160 MiB/s. It bounds no memory (the receive budget does), so it may be ample. */
 export const CONNECTION_WINDOW_BYTES = 8 * MiB;
 

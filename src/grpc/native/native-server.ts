@@ -19,7 +19,7 @@ import { Listeners, type ListenOptions } from '../listeners.ts';
 import { ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
-import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH } from '../service.ts';
+import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
@@ -31,11 +31,13 @@ import { SharedReads } from './shared-reads.ts';
 import { SideCall, type SideCallShared } from './side-call.ts';
 import { statusFields } from './status-fields.ts';
 import type { Http2Stream, StreamConsumer } from './stream.ts';
+import { StreamCall, type StreamCallShared } from './stream-call.ts';
 import { WriteBuffers } from './write-buffers.ts';
 
 /** What a request head leads to; kept in the head, so that it is found once per header block. */
 type Route =
   | { readonly kind: 'sensor' }
+  | { readonly kind: 'stream' }
   | { readonly kind: 'side'; readonly isOpen: boolean; readonly method: Method; readonly handler: Handler }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'http'; readonly status: number };
@@ -50,6 +52,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #limits: GrpcLimits;
   readonly #deps: GrpcServerDeps;
   readonly #sensor: SensorCallShared;
+  readonly #streams: StreamCallShared;
   readonly #side: SideCallShared;
   readonly #health = new Health();
   readonly #routes = new Map<string, Route>();
@@ -88,15 +91,23 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       inflate: boundedInflate(limits.maxRequestBytes),
       maxRequestBytes: limits.maxRequestBytes,
       onHandlerFault: deps.events.onHandlerFault,
-      onEnded: () => {
-        if (this.#sensor.openCalls === 0) this.#onCallsGone?.();
-      },
+      onEnded: () => this.#onCallEnded(),
       openCalls: 0,
       stopping: false,
       requestBytes: 0,
     };
+    const { ledger, clock, deadlines, handler, inflate, maxRequestBytes, onHandlerFault } = this.#sensor;
+    this.#streams = {
+      ...{ ledger, clock, deadlines, budget, handler, inflate, maxRequestBytes, onHandlerFault },
+      streamRequests: 0,
+      openStreams: 0,
+      stopping: false,
+      requestBytes: 0,
+      onStreamEnded: () => this.#onCallEnded(),
+    };
     this.#side = { clock: deps.clock, budget, inflate: boundedInflate(MAX_QUESTION_BYTES), calls: new Set() };
     this.#routes.set(SEND_SENSOR_VALUES_PATH, { kind: 'sensor' });
+    this.#routes.set(STREAM_SENSOR_VALUES_PATH, { kind: 'stream' });
     this.#health.mount(this as unknown as Parameters<Health['mount']>[0]);
     mountReflection(this);
     if (deps.tls !== undefined) deps.tls.onSecured = this.#begin;
@@ -133,16 +144,19 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   async stop(timeoutMs: number): Promise<StopResult> {
     this.beginDrain();
     this.#sensor.stopping = true;
+    this.#streams.stopping = true;
     this.#listeners?.close();
     for (const connection of [...this.#connections]) connection.goAway();
     for (const call of [...this.#side.calls]) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
 
-    if (this.#sensor.openCalls > 0) {
+    // Those of connections that were leaving already.
+    this.#forEachStream((call) => call.onLeaving());
+    if (this.#openCalls > 0) {
       await this.#gone(timeoutMs, (onGone) => {
         this.#onCallsGone = onGone;
       });
     }
-    const left = this.#sensor.openCalls;
+    const left = this.#openCalls;
     this.#failCalls();
 
     for (const connection of [...this.#connections]) connection.close();
@@ -157,6 +171,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
 
   destroy(): void {
     this.#sensor.stopping = true;
+    this.#streams.stopping = true;
     this.#sweep?.cancel();
     this.#listeners?.close();
     this.#failCalls();
@@ -178,10 +193,10 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       connectionsOpened: this.#connectionsOpened,
       connectionsClosed: this.#connectionsClosed,
       connectionsRefused: this.#connectionsRefused,
-      calls: this.#sensor.openCalls,
+      calls: this.#sensor.openCalls + this.#streams.streamRequests,
       sideCalls: this.#side.calls.size,
       unknownMethodCalls: this.#unknownMethodCalls,
-      requestBytes: this.#sensor.requestBytes,
+      requestBytes: this.#sensor.requestBytes + this.#streams.requestBytes,
       receiveBufferUsedBytes: this.#sensor.budget.usedBytes,
     };
   }
@@ -192,6 +207,23 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         if (stream.consumer instanceof SensorCall) stream.consumer.failForDrain();
       }
     }
+    this.#forEachStream((call) => call.failForDrain());
+  }
+
+  #forEachStream(act: (call: StreamCall) => void): void {
+    if (this.#streams.openStreams === 0) return;
+    for (const connection of [...this.#connections]) {
+      for (const { consumer } of [...connection.streams]) if (consumer instanceof StreamCall) act(consumer);
+    }
+  }
+
+  /** What a stop waits for. */
+  get #openCalls(): number {
+    return this.#sensor.openCalls + this.#streams.openStreams;
+  }
+
+  #onCallEnded(): void {
+    if (this.#openCalls === 0) this.#onCallsGone?.();
   }
 
   /** Resolves when what is waited for is gone, or the time is over. */
@@ -295,6 +327,12 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         const call = new SensorCall(stream, head, this.#sensor);
         stream.consumer = call;
         call.begin();
+        return call;
+      }
+      case 'stream': {
+        const call = new StreamCall(stream, this.#streams);
+        stream.consumer = call;
+        call.begin(head);
         return call;
       }
       case 'side': {

@@ -40,6 +40,8 @@ const TRAILERS_FIRST = STATUS_INSERT;
 const TRAILERS_KNOWN = Buffer.from([0x80 | 62]);
 
 export type Fields = readonly (readonly [name: string, value: string])[];
+/** The very object by which `okTrailers` is known to do. */
+export const OK_TRAILERS: Fields = [['grpc-status', '0']];
 
 export class ResponseHeaders {
   #headers = HEADERS_FIRST;

@@ -365,6 +365,11 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     this.#forget(stream, reset ? RESET_BY_US : FINISHED);
   }
 
+  onAcknowledged(): void {
+    this.#floods.ping.give(1);
+    this.#floods.windowUpdate.give(4);
+  }
+
   resetStream(stream: Http2Stream, code: ErrorCode): void {
     if (stream.isClosed) return;
     this.writer.rstStream(stream.id, code);

@@ -17,7 +17,13 @@ import type { SendWindow } from './flow-control.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { STREAM_WINDOW_BYTES } from './limits.ts';
 import { DEFAULT_FRAME_BYTES, ERROR_CODE, type ErrorCode, MAX_WINDOW_BYTES } from './protocol.ts';
-import { type Fields, httpStatus, type ResponseHeaders, TRAILERS_ONLY_START } from './response-headers.ts';
+import {
+  type Fields,
+  httpStatus,
+  OK_TRAILERS,
+  type ResponseHeaders,
+  TRAILERS_ONLY_START,
+} from './response-headers.ts';
 
 /** Why a stream ended without its answer. */
 export type CloseReason =
@@ -35,6 +41,8 @@ export interface StreamConsumer {
   onDrained(): void;
   /** No byte of the request for REQUEST_STALL_TIMEOUT_MS. */
   onStalled(): void;
+  /** The connection says goodbye: a call that could go on for ever comes to an end. */
+  onLeaving?(): void;
 }
 
 /** What a stream needs of its connection. */
@@ -47,9 +55,10 @@ export interface StreamHost {
   /** The answer is complete; with `reset` the client had not finished and was told to stop. */
   onAnswered(stream: Http2Stream, reset: boolean): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;
+  /** A stream got an acknowledgement, which the client may meet with a WINDOW_UPDATE and a PING. */
+  onAcknowledged(): void;
 }
 
-const OK_TRAILERS: Fields = [['grpc-status', '0']];
 const EMPTY_MESSAGE = Buffer.alloc(5);
 
 export class Http2Stream {

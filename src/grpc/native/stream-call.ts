@@ -1,0 +1,161 @@
+/**
+ * One StreamSensorValues call on the native transport: DATA frames go to SensorStream as they come, and as much window
+ * goes back to the client as was taken.
+ *
+ *   reading ──held──▶ paused: what comes is kept, no window is given back ──let go──▶ reading
+ *
+ * Invariants:
+ * 1. `#takenBytes` is what the client may have again and was not told of; it is told at half a window, never while paused.
+ * 2. While reading, the client has at least half a window to send into; while paused it can send what it has left of one.
+ */
+import { Client } from '../../base/client.ts';
+import type { Clock } from '../../base/clock.ts';
+import { type Failed, failed, type Refused, refused } from '../../base/outcome.ts';
+import { SensorStream } from '../sensor-stream.ts';
+import { statusTrailers } from '../status.ts';
+import type { SensorStreamShared, StreamLink } from '../stream-link.ts';
+import type { DeadlineEntry, Deadlines } from './deadlines.ts';
+import { STREAM_WINDOW_BYTES } from './limits.ts';
+import type { RequestHead } from './request-head.ts';
+import { OK_TRAILERS } from './response-headers.ts';
+import { statusFields } from './status-fields.ts';
+import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
+
+const DRAINING_RETRY_AFTER_MS = 1000;
+/** Timers take 31 bits; a deadline in more than 24 days is none. */
+const MAX_TIMER_MS = 0x7fff_ffff;
+
+export interface StreamCallShared extends SensorStreamShared {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  stopping: boolean;
+  requestBytes: number;
+}
+
+export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
+  dueTick = 0;
+  position = -1;
+  readonly #stream: Http2Stream;
+  readonly #shared: StreamCallShared;
+  /** Undefined before and after the conversation. */
+  #conversation: SensorStream | undefined;
+  #takenBytes = 0;
+  #isPaused = false;
+
+  constructor(stream: Http2Stream, shared: StreamCallShared) {
+    this.#stream = stream;
+    this.#shared = shared;
+  }
+
+  begin(head: RequestHead): void {
+    const shared = this.#shared;
+    const { timeoutMs } = head;
+    if (shared.stopping) {
+      const why = 'the server is stopping: retry elsewhere or later';
+      this.finish(refused('draining', why, DRAINING_RETRY_AFTER_MS), undefined);
+      return;
+    }
+    const client = this.#stream.host.caller.identify(head.authorization);
+    if (!(client instanceof Client)) {
+      this.finish(client, undefined);
+      return;
+    }
+    if (Number.isNaN(timeoutMs)) {
+      this.finish(failed('protocol', 'grpc-timeout is not a timeout'), undefined);
+      return;
+    }
+    const isTimed = timeoutMs < MAX_TIMER_MS;
+    this.#conversation = new SensorStream(this, shared, {
+      client,
+      deadlineMs: isTimed ? shared.clock.nowMs() + timeoutMs : undefined,
+      encoding: head.encoding,
+    });
+    if (isTimed) shared.deadlines.add(this, timeoutMs);
+    this.#conversation.begin();
+  }
+
+  // --- from the client --------------------------------------------------------------------------------
+
+  onData(bytes: Buffer, start: number, end: number): void {
+    this.#shared.requestBytes += end - start;
+    this.#takenBytes += end - start;
+    this.#conversation?.onBytes(bytes, start, end);
+    if (!this.#isPaused && this.#takenBytes >= STREAM_WINDOW_BYTES / 2) this.#giveWindow();
+  }
+
+  onEnd(): void {
+    this.#conversation?.onHalfClose();
+  }
+
+  onClosed(reason: CloseReason): void {
+    this.#conversation?.onGone(reason);
+    this.#over();
+  }
+
+  onDrained(): void {
+    this.#conversation?.onAcknowledgementLeft();
+  }
+
+  /** A stream may rest between two requests; within one it may not. */
+  onStalled(): void {
+    if (this.#conversation?.isWithinMessage) this.#conversation.onDeadline();
+  }
+
+  onDeadline(): void {
+    this.#conversation?.onDeadline();
+  }
+
+  onLeaving(): void {
+    this.#conversation?.leave(this.#shared.stopping);
+  }
+
+  failForDrain(): void {
+    this.#conversation?.failForDrain();
+  }
+
+  // --- to the client ----------------------------------------------------------------------------------
+
+  get isConnected(): boolean {
+    return !this.#stream.isClosed;
+  }
+
+  get peer(): string {
+    return this.#stream.host.peer;
+  }
+
+  acknowledge(framed: Buffer): boolean {
+    this.#stream.sendHeaders();
+    this.#stream.host.onAcknowledged();
+    return this.#stream.sendMessage(framed);
+  }
+
+  finish(outcome: Refused | Failed | undefined, code: number | undefined): void {
+    this.#over();
+    if (outcome === undefined) {
+      this.#stream.sendHeaders();
+      this.#stream.sendTrailers(OK_TRAILERS);
+    } else {
+      this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
+    }
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#takenBytes > 0) this.#giveWindow();
+  }
+
+  #giveWindow(): void {
+    const bytes = this.#takenBytes;
+    this.#takenBytes = 0;
+    this.#stream.grant(bytes);
+  }
+
+  #over(): void {
+    this.#conversation = undefined;
+    this.#shared.deadlines.remove(this);
+  }
+}

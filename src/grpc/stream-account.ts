@@ -1,0 +1,101 @@
+/**
+ * What one stream has in the books and what it holds of the receive budget.
+ *
+ * Invariant: each request that enters leaves once; what is reserved is given back at the latest by `close`.
+ */
+import { formatByteSize } from '../base/byte-size.ts';
+import { type Failed, failed, NEVER_RETRY, type Refused, refused } from '../base/outcome.ts';
+import type { SensorStreamShared } from './stream-link.ts';
+
+const BUDGET_RETRY_AFTER_MS = 250;
+const DRAINING_RETRY_AFTER_MS = 1000;
+
+export class StreamAccount {
+  readonly #shared: SensorStreamShared;
+  #open = 0;
+  #reservedBytes = 0;
+
+  constructor(shared: SensorStreamShared) {
+    this.#shared = shared;
+  }
+
+  enter(): void {
+    this.#open++;
+    this.#shared.ledger.requestReceived();
+    this.#shared.streamRequests++;
+  }
+
+  acknowledged(): void {
+    this.#leave(1);
+    this.#shared.ledger.requestOk();
+  }
+
+  /**
+   * The stream is over. `cause`: of the request that ended it, if one is still open; all others that are open nobody is
+   * left to acknowledge, for the reason `rest`.
+   */
+  close(cause: Refused | Failed | undefined, rest: Failed['reason']): void {
+    const { ledger } = this.#shared;
+    if (cause !== undefined && this.#open > 0) {
+      this.#leave(1);
+      if (cause.kind === 'refused') ledger.requestRefused(cause.reason);
+      else ledger.requestFailed(cause.reason);
+    }
+    if (this.#open > 0) ledger.requestFailed(rest, this.#open);
+    this.#leave(this.#open);
+    this.give(this.#reservedBytes);
+  }
+
+  #leave(count: number): void {
+    this.#open -= count;
+    this.#shared.streamRequests -= count;
+  }
+
+  // --- of the receive budget --------------------------------------------------------------------------
+
+  take(bytes: number): boolean {
+    if (!this.#shared.budget.take(bytes)) return false;
+    this.#reservedBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#shared.budget.give(bytes);
+    this.#reservedBytes -= bytes;
+  }
+}
+
+export function budgetUsedUp(shared: SensorStreamShared): Refused {
+  return refused(
+    'queue_full',
+    `RECEIVE_BUFFER_BYTES (${formatByteSize(shared.budget.limitBytes)}) is used up by requests under way: retry later`,
+    BUDGET_RETRY_AFTER_MS,
+  );
+}
+
+export function tooLarge(shared: SensorStreamShared): Refused {
+  return refused(
+    'too_large',
+    `the request is larger than MAX_REQUEST_BYTES (${shared.maxRequestBytes}): do not retry, send fewer readings per request`,
+    NEVER_RETRY,
+  );
+}
+
+export function leaving(isStopping: boolean): Refused {
+  return isStopping
+    ? refused(
+        'draining',
+        'the server is stopping: go on elsewhere or later, behind the last acknowledgement',
+        DRAINING_RETRY_AFTER_MS,
+      )
+    : refused(
+        'draining',
+        'this connection has reached its age: go on with a new stream, behind the last acknowledgement',
+        0,
+      );
+}
+
+export function drainRanOut(): Failed {
+  const why = 'the server stopped before all requests were acknowledged: retry';
+  return failed('drain_deadline', why, DRAINING_RETRY_AFTER_MS);
+}

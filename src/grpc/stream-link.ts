@@ -1,0 +1,43 @@
+/** What a StreamSensorValues call needs of its transport, and what is bounded alike on all of them. */
+import type { Clock } from '../base/clock.ts';
+import type { Failed, Refused } from '../base/outcome.ts';
+import type { Ledger } from '../observe/ledger.ts';
+import type { ReceiveBudget } from './receive-budget.ts';
+import type { SendSensorValuesHandler } from './server.ts';
+
+/** gRPC frames a message as one flag byte and a length of four. */
+export const PREFIX_BYTES = 5;
+/** What may arrive beyond what is taken: both transports announce it as the window of a stream. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+/**
+ * Requests of one stream that are taken and not acknowledged; beyond it nothing more is read. At 5 ms from the request to
+ * the disk it allows 1.6 million requests a second; one costs some 100 bytes beside its lines, which QUEUE_BYTES bounds.
+ */
+export const MAX_STREAM_UNACKNOWLEDGED = 8192;
+
+export interface StreamLink {
+  readonly isConnected: boolean;
+  readonly peer: string;
+  /** False when it has to wait for the client's window; `onAcknowledgementLeft` follows. */
+  acknowledge(framed: Buffer): boolean;
+  /** Undefined: OK. Comes after all acknowledgements. */
+  finish(outcome: Refused | Failed | undefined, code: number | undefined): void;
+  /** Nothing more is to be read until `resume`. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What all streams of one server share. */
+export interface SensorStreamShared {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly budget: ReceiveBudget;
+  readonly handler: SendSensorValuesHandler;
+  readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer | Promise<Buffer>;
+  readonly maxRequestBytes: number;
+  readonly onHandlerFault: (error: unknown) => void;
+  /** Requests of streams that are in the books and not out of them. */
+  streamRequests: number;
+  openStreams: number;
+  onStreamEnded(): void;
+}
