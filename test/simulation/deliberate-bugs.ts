@@ -75,8 +75,11 @@ export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
     scan: (real, sizeBytes) => ({ ...real, validBytes: sizeBytes }),
   }),
   () => ({
-    name: 'leave what a failed write left',
-    fileSystem: () => ({ truncateSync: () => {} }),
+    name: 'leave what a failed write left, and go on behind it',
+    fileSystem: (real) => ({
+      truncateSync: () => {},
+      writevSync: (fd, parts) => real.writevSync(fd, parts, real.statusSync(fd).sizeBytes),
+    }),
   }),
   () => ({
     name: 'take a short write for a whole one',

@@ -84,6 +84,7 @@ export class SimulatedDisk {
   readonly #names = new NameLog();
   readonly #nodes = new Set<SimulatedNode>();
   readonly #descriptors = new Map<number, { file: SimulatedFile; path: string; isDirect: boolean }>();
+  #isNextWriteFailing = false;
   #nextInode = 2;
   #nextDescriptor = 10;
   /** Of every change on the disk: what a sync covers is what came before it. */
@@ -223,6 +224,10 @@ export class SimulatedDisk {
 
   #inject(method: string, subject: string | number): void {
     const { write, anything } = this.faults;
+    if (method === 'write' && this.#isNextWriteFailing) {
+      this.#isNextWriteFailing = false;
+      throw this.#fault('EIO', method, subject);
+    }
     const chance = method === 'write' ? write + anything : method === 'close' ? 0 : anything;
     if (chance > 0 && this.#random.next() < chance) {
       this.counts.injectedFaults++;
@@ -350,6 +355,8 @@ export class SimulatedDisk {
     // A short write, which POSIX allows at any time.
     if (this.faults.write > 0 && length > 1 && this.#random.next() < this.faults.write) {
       length = 1 + this.#random.below(length - 1);
+      // As on a disk that is full or failing: the rest does not fit either.
+      this.#isNextWriteFailing = this.#random.below(2) === 0;
     }
     if (this.#isDead()) {
       // The crash came during this very write, if it came with it.

@@ -1,7 +1,7 @@
 /** What goes wrong while the daemon runs, short of the end of its process. */
 import type { Random } from '../../src/base/random.ts';
 import type { DaemonProcess } from './daemon-process.ts';
-import type { SimulatedDisk } from './disk.ts';
+import type { DiskFaults, SimulatedDisk } from './disk.ts';
 import type { Network } from './network.ts';
 import type { Oracle } from './oracle.ts';
 import { NOBODY, type Scheduler } from './scheduler.ts';
@@ -37,15 +37,19 @@ export class Mishaps {
   readonly counts: Record<string, number> = Object.fromEntries(MISHAPS.map((mishap) => [mishap, 0]));
   readonly #parts: MishapParts;
   readonly #everyMs: number;
+  readonly #flaws: DiskFaults;
   #process: DaemonProcess | undefined;
 
-  constructor(everyMs: number, parts: MishapParts) {
+  /** `flaws`: what the disk does wrong all the time. */
+  constructor(everyMs: number, flaws: DiskFaults, parts: MishapParts) {
+    this.#flaws = flaws;
     this.#parts = parts;
     this.#everyMs = everyMs;
   }
 
   begin(process: DaemonProcess): void {
     this.#process = process;
+    Object.assign(this.#parts.disk.faults, this.#flaws);
     if (this.#everyMs !== Number.POSITIVE_INFINITY) this.#arm(process);
   }
 
@@ -78,21 +82,21 @@ export class Mishaps {
         this.#forAWhile(
           process,
           () => (disk.faults.sync = 0.7),
-          () => (disk.faults.sync = 0),
+          () => (disk.faults.sync = this.#flaws.sync),
         );
         break;
       case 'writes fail':
         this.#forAWhile(
           process,
           () => (disk.faults.write = [0.1, 0.6][random.below(2)]!),
-          () => (disk.faults.write = 0),
+          () => (disk.faults.write = this.#flaws.write),
         );
         break;
       case 'anything fails':
         this.#forAWhile(
           process,
           () => (disk.faults.anything = 0.1),
-          () => (disk.faults.anything = 0),
+          () => (disk.faults.anything = this.#flaws.anything),
         );
         break;
       case 'disk full':

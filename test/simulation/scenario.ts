@@ -1,10 +1,12 @@
 /** What a seed stands for: the options of the daemon, the temper of the machine, and what happens when. */
 import type { Random } from '../../src/base/random.ts';
 import type { Habits } from './clients.ts';
-import type { DiskTemper } from './disk.ts';
+import type { DiskFaults, DiskTemper } from './disk.ts';
 import type { AckMode } from './oracle.ts';
 
 export const FOLDER = '/simulated/journal';
+
+const SOUND: DiskFaults = { write: 0, sync: 0, anything: 0 };
 
 export type PhaseEnd = 'kill' | 'power' | 'drain' | 'kill at a change' | 'power at a change';
 
@@ -26,6 +28,7 @@ export interface Scenario {
   readonly temper: DiskTemper;
   readonly latencyMs: number;
   readonly phases: readonly Phase[];
+  readonly flaws: DiskFaults;
   /** Mean time between two mishaps that are no crash. */
   readonly mishapEveryMs: number;
 }
@@ -101,6 +104,13 @@ export function drawScenario(random: Random): Scenario {
       directStart: pick(undefined, 16 * random.below(32)),
     },
     latencyMs: pick(0.05, 1, 20),
+    flaws: pick(
+      SOUND,
+      SOUND,
+      SOUND,
+      { write: 0.15, sync: 0, anything: 0 },
+      { write: 0.02, sync: 0.05, anything: 0.002 },
+    ),
     phases,
     mishapEveryMs: pick(Number.POSITIVE_INFINITY, 100, 500, 2000),
   };

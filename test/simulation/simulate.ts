@@ -122,7 +122,7 @@ class Run {
       oracle: this.#oracle,
     };
     this.#clients = new Clients(scenario.habits, parts);
-    this.#mishaps = new Mishaps(scenario.mishapEveryMs, parts);
+    this.#mishaps = new Mishaps(scenario.mishapEveryMs, scenario.flaws, parts);
     const { fileSystem } = this.#disk;
     this.#world = {
       scheduler,
@@ -244,7 +244,8 @@ class Run {
   }
 
   get #hadTrouble(): boolean {
-    return this.#scenario.mishapEveryMs !== Number.POSITIVE_INFINITY;
+    const { mishapEveryMs, flaws } = this.#scenario;
+    return mishapEveryMs !== Number.POSITIVE_INFINITY || flaws.write > 0;
   }
 
   async #drain(process: DaemonProcess): Promise<void> {
