@@ -2,38 +2,22 @@
  * One run: a seed becomes a scenario, the scenario happens, and the oracle looks at every point where
  * something could be wrong. replaced-modules.ts has to be loaded before this file.
  */
-import { Buffer } from 'node:buffer';
-import { crc32 } from 'node:zlib';
 import { seededRandom } from '../../src/base/random.ts';
-import { viewFolder } from '../../src/journal/folder-view.ts';
-import { parseManifest } from '../../src/journal/manifest.ts';
-import { allLines } from '../../src/journal/reader.ts';
-import {
-  blocksFile,
-  JOURNAL_FOLDER,
-  MANIFEST_FILE,
-  parseSegmentFile,
-} from '../../src/journal/segment-name.ts';
-import { segmentLines } from '../../src/journal/segment-stream.ts';
-import { verifyFolder } from '../../src/journal/verify.ts';
 import { type ClientCounts, Clients } from './clients.ts';
 import { configOf, DaemonProcess, describe } from './daemon-process.ts';
 import type { Bug } from './deliberate-bugs.ts';
 import { type DiskCounts, SimulatedDisk } from './disk.ts';
-import { SimulatedFile } from './disk-files.ts';
+import { Inspection } from './inspection.ts';
 import { Mishaps } from './mishaps.ts';
 import { Network } from './network.ts';
-import { type Look, linesOfFile, Oracle, Violation } from './oracle.ts';
-import { open as openOnDisk } from './platform/fs-promises.ts';
-import { drawScenario, FOLDER, type Phase, type Scenario } from './scenario.ts';
+import { type Look, Oracle, Violation } from './oracle.ts';
+import { drawScenario, type Phase, type Scenario } from './scenario.ts';
 import { NOBODY, Scheduler } from './scheduler.ts';
-import type { ExpectedReading } from './submissions.ts';
 import type { SimulatedThread } from './threads.ts';
 import { replaceGlobals } from './virtual-globals.ts';
 import { workerEntries } from './worker-entries.ts';
 import { setWorld, type World } from './world.ts';
 
-const MANIFEST_PATH = `${FOLDER}/${JOURNAL_FOLDER}/${MANIFEST_FILE}`;
 /** Longer than DRAIN_TIMEOUT and everything that may hold it up. */
 const DRAIN_BOUND_MS = 120_000;
 const ANSWER_BOUND_MS = 60_000;
@@ -84,17 +68,13 @@ class Run {
   readonly #oracle: Oracle;
   readonly #clients: Clients;
   readonly #mishaps: Mishaps;
+  readonly #inspection: Inspection;
   readonly #world: World;
   #process: DaemonProcess | undefined;
   #violation: string | undefined;
   #drains = 0;
   #kills = 0;
   #crashesAtAChange = 0;
-  #looks = 0;
-  #verifiedSegments = 0;
-  /** At the last look: segments whose record says that a sync failed, and those of them that are gone. */
-  readonly #suspects = new Set<string>();
-  readonly #missingSuspects = new Set<string>();
 
   constructor(seed: number, options: RunOptions) {
     this.#seed = seed;
@@ -139,7 +119,9 @@ class Run {
       bug: options.bug,
       violation: (message) => this.#fail(new Violation(message)),
     };
-    this.#disk.onUnlink = (path, file) => this.#onUnlink(path, file);
+    const inspection = new Inspection(this.#disk, this.#oracle, scheduler);
+    this.#inspection = inspection;
+    this.#disk.onUnlink = (path, file) => inspection.onUnlink(path, file);
     scheduler.onUncaught = (error, owner) => {
       if (owner === undefined) this.#fail(error);
       else this.#process!.uncaught(error, owner as SimulatedThread);
@@ -314,118 +296,16 @@ class Run {
     if (status !== 0) throw new Violation(`the last drain ended with ${status}`);
     const lines = await this.#look({ mayBeTorn: false, requiresAcknowledged: true, isRunning: false }, true);
     this.#holdBooksAgainstJournal(process.books!);
-    await this.#inspect(async () => {
-      if (this.#missingSuspects.size === 0) {
-        let read = 0;
-        for await (const chunk of allLines(FOLDER)) read += newlinesIn(chunk);
-        if (read !== lines) throw new Violation(`the reader gives ${read} lines, the segments hold ${lines}`);
-      }
-      const report = await verifyFolder(FOLDER, { settleMs: 0 });
-      this.#verifiedSegments += report.segments;
-      // A sidecar that could not be written at the close stays unfinished: verify says so, and can mend it.
-      const unexplained = report.faults.filter(
-        ({ kind, file }) =>
-          !this.#isDoubtful(file) && !(kind === 'sidecar' && this.#hadTrouble) && !this.#suspects.has(file),
-      );
-      if (unexplained.length > 0) {
-        const faults = unexplained.map(({ kind, file, message }) => `${kind} ${file}: ${message}`);
-        throw new Violation(`verify finds faults: ${faults.join('; ')}`);
-      }
-    });
+    await this.#inspect(() => this.#inspection.checkEnd(lines, this.#hadTrouble));
     if (this.#disk.openDescriptors > 0) throw new Violation('descriptors are left open');
   }
 
-  /** Reads the journal as any reader does. `settles`: what is there now is on the disk, and stays. */
   async #look(look: Look, settles: boolean): Promise<number> {
     let lines = 0;
-    const missing = this.#missingSuspects;
-    missing.clear();
-    this.#suspects.clear();
     await this.#inspect(async () => {
-      this.#looks++;
-      this.#oracle.beginLook();
-      if (this.#disk.find(FOLDER) === undefined) {
-        this.#oracle.endLook(look);
-        return;
-      }
-      const view = await viewFolder(FOLDER);
-      const settled: ExpectedReading[] = [];
-      for (const { file, compression, record } of view.segments) {
-        const seen: ExpectedReading[] = [];
-        if (record?.suspect === true) this.#suspects.add(file);
-        const isDoubtful = record?.suspect === true || this.#isTainted(`${FOLDER}/${file}`);
-        const node = this.#disk.find(`${FOLDER}/${file}`);
-        // The end of the file spares readers a buffer for what is not there.
-        const sizeBytes = node instanceof SimulatedFile ? node.sizeBytes : 0;
-        const range = compression === 'none' ? { to: Math.min(record?.bytes ?? sizeBytes, sizeBytes) } : {};
-        const handle = await openOnDisk(`${FOLDER}/${file}`).catch(() => undefined);
-        if (handle === undefined) {
-          // Its name was never synced, and the record says that something was wrong.
-          if (record?.suspect === true) {
-            missing.add(file);
-            continue;
-          }
-          throw new Violation(`${file} is in the manifest and not in the folder`);
-        }
-        try {
-          for await (const chunk of segmentLines(handle as never, compression, range)) {
-            lines += newlinesIn(chunk);
-            this.#oracle.see(
-              file,
-              chunk.toString('latin1'),
-              isDoubtful ? { ...look, mayBeTorn: true } : look,
-              seen,
-            );
-          }
-        } catch (error) {
-          throw error instanceof Violation
-            ? error
-            : new Violation(`${file} cannot be read: ${String(error)}`);
-        }
-        if (!isDoubtful) settled.push(...seen);
-        this.#scheduler.mix(crc32(seen.map(({ name }) => name).join()));
-      }
-      // Deleted by record, and not unlinked yet: no reader counts it any more.
-      for (const record of view.manifest.records.values()) {
-        const path = `${FOLDER}/${record.file}`;
-        const file = record.state === 'deleted' ? this.#disk.find(path) : undefined;
-        if (file instanceof SimulatedFile) this.#retire(path, file);
-      }
-      this.#oracle.endLook(look);
-      if (settles) this.#oracle.settle(settled, look);
+      lines = await this.#inspection.look(look, settles);
     });
     return lines;
-  }
-
-  /** The segment, or its sidecar, is on a part of the disk that failed. */
-  #isDoubtful(file: string): boolean {
-    const name = parseSegmentFile(file);
-    const sidecar = name && `${FOLDER}/${JOURNAL_FOLDER}/${blocksFile(name.base)}`;
-    return this.#isTainted(`${FOLDER}/${file}`) || (sidecar !== undefined && this.#isTainted(sidecar));
-  }
-
-  /** A sync of it failed once, and what followed from that is not the daemon's to mend. */
-  #isTainted(path: string): boolean {
-    const file = this.#disk.find(path);
-    return file instanceof SimulatedFile && file.isTainted;
-  }
-
-  #onUnlink(path: string, file: SimulatedFile): void {
-    const name = path.startsWith(`${FOLDER}/`) ? parseSegmentFile(path.slice(FOLDER.length + 1)) : undefined;
-    if (name === undefined) return;
-    const manifest = parseManifest(Buffer.from(this.#disk.durableBytesOf(MANIFEST_PATH)));
-    const record = manifest.records.get(name.number);
-    if (record?.state === 'deleted') this.#retire(path, file);
-  }
-
-  #retire(path: string, file: SimulatedFile): void {
-    let lines: string[] = [];
-    try {
-      lines = linesOfFile(path, file.content());
-    } catch {
-      // Half a compressed copy, beside the plain file that counts.
-    }
-    this.#oracle.segmentRetired(lines);
   }
 
   #sleep(ms: number): Promise<undefined> {
@@ -459,17 +339,11 @@ class Run {
         drains: this.#drains,
         kills: this.#kills,
         crashesAtAChange: this.#crashesAtAChange,
-        looks: this.#looks,
-        verifiedSegments: this.#verifiedSegments,
+        looks: this.#inspection.looks,
+        verifiedSegments: this.#inspection.verifiedSegments,
         turns: this.#scheduler.turns,
         virtualMs: this.#scheduler.nowMs,
       },
     };
   }
-}
-
-function newlinesIn(chunk: Buffer): number {
-  let count = 0;
-  for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) count++;
-  return count;
 }
