@@ -64,6 +64,11 @@ for (const transport of TRANSPORTS) {
     const shut = await bare.post([frame(Buffer.from([0x3a, 0x00]))], reflection);
     assert.equal(shut.grpcStatus, '16');
     assert.equal(shut.pushback, '-1');
+    const stream = await bare.post([frame(Buffer.alloc(3))], {
+      ':path': '/sensor.v1.SensorService/StreamSensorValues',
+    });
+    assert.equal(stream.grpcStatus, '16');
+    assert.equal(stream.pushback, '-1');
   });
 
   test(`${transport}: the body of an unauthenticated call is not held`, async (t) => {
