@@ -2,13 +2,15 @@
  * Bytes of a stream that have arrived and are not taken: the head of a message that is not whole, or all that came while
  * the stream was held.
  *
- * Invariant: memory beyond STREAM_WINDOW_BYTES, which the stream has reserved from its first byte on, is reserved
- * before it is allocated and given back by `drop`; no more than twice what has arrived.
+ * Invariant: memory is reserved before it is allocated, no more than twice what has arrived, and given back by `drop`
+ * but for what the cut messages of a busy stream need again and again.
  */
 import { PREFIX_BYTES, STREAM_WINDOW_BYTES } from './stream-link.ts';
 
 const NOTHING = Buffer.alloc(0);
 const SMALLEST_BYTES = 1024;
+/** A frame's worth. */
+const KEPT_BYTES = 16 * 1024;
 
 export interface Reservation {
   /** False takes nothing. */
@@ -62,8 +64,7 @@ export class ArrivedBytes {
   #grow(neededBytes: number): boolean {
     const doubled = Math.min(Math.max(2 * neededBytes, SMALLEST_BYTES), this.#largestBytes);
     const roomBytes = Math.max(neededBytes, doubled);
-    const moreBytes = roomBytes - Math.max(this.bytes.length, STREAM_WINDOW_BYTES);
-    if (moreBytes > 0 && !this.#reservation.take(moreBytes)) return false;
+    if (!this.#reservation.take(roomBytes - this.bytes.length)) return false;
     const grown = Buffer.allocUnsafeSlow(roomBytes);
     this.bytes.copy(grown, 0, 0, this.to);
     this.bytes = grown;
@@ -73,8 +74,8 @@ export class ArrivedBytes {
   drop(): void {
     this.from = 0;
     this.to = 0;
-    if (this.bytes.length <= STREAM_WINDOW_BYTES) return;
-    this.#reservation.give(this.bytes.length - STREAM_WINDOW_BYTES);
+    if (this.bytes.length <= KEPT_BYTES) return;
+    this.#reservation.give(this.bytes.length);
     this.bytes = NOTHING;
   }
 }

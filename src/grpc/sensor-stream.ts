@@ -13,38 +13,37 @@
  *    in no books. `shared.openCalls` counts the messages that are in them, `shared.openStreams` the streams.
  * 2. Messages are offered one after the other, in order: none before the one before it was taken.
  * 3. `#acknowledged` only grows, by one, in order; the client hears of it before it hears of an ending.
- * 4. What has arrived and is not taken is at most the stream's window and one message: it is reserved from the receive budget.
+ * 4. What has arrived and is not taken is at most the stream's window and one message. It is taken from the receive budget,
+ *    and so is what each request costs that is not acknowledged.
  */
-import type { Client } from '../base/client.ts';
+import { Client } from '../base/client.ts';
 import type { Timer } from '../base/clock.ts';
-import {
-  type Failed,
-  failed,
-  NEVER_RETRY,
-  type Outcome,
-  type RefusalReason,
-  type Refused,
-} from '../base/outcome.ts';
+import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused } from '../base/outcome.ts';
 import { ArrivedBytes } from './arrived-bytes.ts';
 import type { StatusThrown } from './inflate.ts';
 import { CALL_COST_BYTES } from './receive-budget.ts';
 import type { CallContext } from './server.ts';
 import { GRPC_STATUS } from './status.ts';
-import { budgetUsedUp, drainRanOut, leaving, StreamAccount, tooLarge } from './stream-account.ts';
+import {
+  budgetUsedUp,
+  drainRanOut,
+  isMendedByTime,
+  leaving,
+  StreamAccount,
+  tooLarge,
+} from './stream-account.ts';
 import { ACKNOWLEDGEMENT_MAX_BYTES, frameAcknowledgement } from './stream-acknowledgement.ts';
 import {
   MAX_STREAM_UNACKNOWLEDGED,
   PREFIX_BYTES,
   type SensorStreamShared,
-  STREAM_WINDOW_BYTES,
   type StreamLink,
+  type StreamOpening,
+  UNACKNOWLEDGED_COST_BYTES,
 } from './stream-link.ts';
 
-/** What time mends: the stream waits, and its client is slowed down by flow control instead of a refusal. */
-const MENDED_BY_TIME: ReadonlySet<RefusalReason> = new Set(['rate_limited', 'quota', 'queue_full']);
-
 export class SensorStream implements CallContext {
-  readonly client: Client;
+  client: Client;
   readonly deadlineMs: number | undefined;
   readonly waitsForRoom = true;
   isRepeat = false;
@@ -54,6 +53,7 @@ export class SensorStream implements CallContext {
   readonly #link: StreamLink;
   readonly #shared: SensorStreamShared;
   readonly #encoding: string;
+  readonly #identify: () => Client | Refused;
   readonly #account: StreamAccount;
   readonly #held: ArrivedBytes;
   /** Requests taken; the number of the next one. */
@@ -77,14 +77,11 @@ export class SensorStream implements CallContext {
   #isBlocked = false;
   #isEnded = false;
 
-  constructor(
-    link: StreamLink,
-    shared: SensorStreamShared,
-    call: { readonly client: Client; readonly deadlineMs: number | undefined; readonly encoding: string },
-  ) {
+  constructor(link: StreamLink, shared: SensorStreamShared, call: StreamOpening) {
     this.#link = link;
     this.#shared = shared;
     this.client = call.client;
+    this.#identify = call.identify;
     this.deadlineMs = call.deadlineMs;
     this.#encoding = call.encoding;
     this.#account = new StreamAccount(shared);
@@ -100,9 +97,9 @@ export class SensorStream implements CallContext {
     return !this.#isHeld && !this.#held.isEmpty;
   }
 
-  /** Before any byte: the window is reserved, or the stream is refused. */
+  /** Before any byte. */
   begin(): void {
-    if (!this.#account.take(CALL_COST_BYTES + STREAM_WINDOW_BYTES)) this.#close(budgetUsedUp(this.#shared));
+    if (!this.#account.take(CALL_COST_BYTES)) this.#close(budgetUsedUp(this.#shared));
   }
 
   // --- what arrives -----------------------------------------------------------------------------------
@@ -181,10 +178,12 @@ export class SensorStream implements CallContext {
 
   /** True when the handler took it. Else it stays where it is: the stream is held, or closes. */
   #offer(bytes: Buffer, start: number, end: number): boolean {
-    if (this.#taken - this.#acknowledged >= MAX_STREAM_UNACKNOWLEDGED) {
+    const unacknowledged = this.#taken - this.#acknowledged;
+    if (unacknowledged >= MAX_STREAM_UNACKNOWLEDGED) {
       this.#holdOn();
       return false;
     }
+    if (!this.#isOffered && !this.#mayOffer(unacknowledged)) return false;
     const content = this.#contentOf(bytes, start, end);
     if (content === undefined) return false;
     this.isRepeat = this.#isOffered;
@@ -207,6 +206,20 @@ export class SensorStream implements CallContext {
     this.#taken++;
     this.#advance();
     return true;
+  }
+
+  /** Reserves what it costs until it is acknowledged, and asks again who sends where that may have changed. */
+  #mayOffer(unacknowledged: number): boolean {
+    if (!this.#account.take(UNACKNOWLEDGED_COST_BYTES)) {
+      if (unacknowledged > 0) this.#holdOn();
+      else this.#close(budgetUsedUp(this.#shared));
+      return false;
+    }
+    if (!this.client.isForgotten) return true;
+    const client = this.#identify();
+    if (client instanceof Client) this.client = client;
+    else this.#fault(client);
+    return !this.#isClosing;
   }
 
   #contentOf(bytes: Buffer, start: number, end: number): Buffer | undefined {
@@ -265,7 +278,7 @@ export class SensorStream implements CallContext {
       } else {
         this.#early.add(number);
       }
-    } else if (number === this.#taken && outcome.kind === 'refused' && MENDED_BY_TIME.has(outcome.reason)) {
+    } else if (number === this.#taken && isMendedByTime(outcome)) {
       if (outcome.retryAfterMs === NEVER_RETRY) this.#fault(outcome);
       else this.#tryAgain(outcome.retryAfterMs ?? 1);
     } else if (number < this.#endingAt) {

@@ -4,11 +4,22 @@
  * Invariant: each request that enters leaves once; what is reserved is given back at the latest by `close`.
  */
 import { formatByteSize } from '../base/byte-size.ts';
-import { type Failed, failed, NEVER_RETRY, type Refused, refused } from '../base/outcome.ts';
-import type { SensorStreamShared } from './stream-link.ts';
+import {
+  type Failed,
+  failed,
+  NEVER_RETRY,
+  type Outcome,
+  type RefusalReason,
+  type Refused,
+  refused,
+} from '../base/outcome.ts';
+import { type SensorStreamShared, UNACKNOWLEDGED_COST_BYTES } from './stream-link.ts';
 
 const BUDGET_RETRY_AFTER_MS = 250;
 const DRAINING_RETRY_AFTER_MS = 1000;
+
+/** What time mends: the stream waits, and its client is slowed down by flow control instead of a refusal. */
+const MENDED_BY_TIME: ReadonlySet<RefusalReason> = new Set(['rate_limited', 'quota', 'queue_full']);
 
 export class StreamAccount {
   readonly #shared: SensorStreamShared;
@@ -27,6 +38,7 @@ export class StreamAccount {
 
   acknowledged(): void {
     this.#leave(1);
+    this.give(UNACKNOWLEDGED_COST_BYTES);
     this.#shared.ledger.requestOk();
   }
 
@@ -63,6 +75,10 @@ export class StreamAccount {
     this.#shared.budget.give(bytes);
     this.#reservedBytes -= bytes;
   }
+}
+
+export function isMendedByTime(outcome: Outcome): outcome is Refused {
+  return outcome.kind === 'refused' && MENDED_BY_TIME.has(outcome.reason);
 }
 
 export function budgetUsedUp(shared: SensorStreamShared): Refused {

@@ -1,4 +1,6 @@
 /** What a StreamSensorValues call needs of its transport, and what is bounded alike on all of them. */
+
+import type { Client } from '../base/client.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Failed, Refused } from '../base/outcome.ts';
 import type { Ledger } from '../observe/ledger.ts';
@@ -7,13 +9,18 @@ import type { SendSensorValuesHandler } from './server.ts';
 
 /** gRPC frames a message as one flag byte and a length of four. */
 export const PREFIX_BYTES = 5;
-/** What may arrive beyond what is taken: both transports announce it as the window of a stream. */
+/**
+ * What may arrive beyond what is taken: both transports announce it as the window of a stream. Taken from the receive budget
+ * when it arrives, so that a stream at rest costs little more than a call.
+ */
 export const STREAM_WINDOW_BYTES = 256 * 1024;
 /**
  * Requests of one stream that are taken and not acknowledged; beyond it nothing more is read. At 5 ms from the request to
- * the disk it allows 1.6 million requests a second; one costs some 100 bytes beside its lines, which QUEUE_BYTES bounds.
+ * the disk it allows 1.6 million requests a second.
  */
 export const MAX_STREAM_UNACKNOWLEDGED = 8192;
+/** Of the receive budget, for its closure and its places in arrays, until it is acknowledged. */
+export const UNACKNOWLEDGED_COST_BYTES = 160;
 
 export interface StreamLink {
   readonly isConnected: boolean;
@@ -40,4 +47,12 @@ export interface SensorStreamShared {
   streamRequests: number;
   openStreams: number;
   onStreamEnded(): void;
+}
+
+export interface StreamOpening {
+  readonly client: Client;
+  /** Asked again when the client is forgotten: when tokens have changed, say. */
+  identify(): Client | Refused;
+  readonly deadlineMs: number | undefined;
+  readonly encoding: string;
 }

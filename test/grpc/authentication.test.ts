@@ -8,14 +8,19 @@ import { Authenticator } from '../../src/ingest/authenticator.ts';
 import { Clients } from '../../src/ingest/clients.ts';
 import { BareClient, frame, TestClient } from '../support/grpc-client.ts';
 import { TestServer, TRANSPORTS } from '../support/grpc-server.ts';
+import { TestStream } from '../support/stream-client.ts';
 
 const TOKEN = 'kq3VZ0o1c2mB9yTt8sWfXw';
 const UNAUTHENTICATED = 16;
 
-function door(...lines: string[]): Authenticator {
+function parse(...lines: string[]) {
   const parsed = parseTokenFile(lines.join('\n'), 'required');
   assert.ok(parsed.ok);
-  return new Authenticator(new Clients(100), parsed.entries);
+  return parsed.entries;
+}
+
+function door(...lines: string[]): Authenticator {
+  return new Authenticator(new Clients(100), parse(...lines));
 }
 
 function bearer(token: string): { metadata: Metadata } {
@@ -69,6 +74,34 @@ for (const transport of TRANSPORTS) {
     });
     assert.equal(stream.grpcStatus, '16');
     assert.equal(stream.pushback, '-1');
+  });
+
+  test(`${transport}: a stream needs a token too, and ends at the next request when it is withdrawn`, async (t) => {
+    const gate = door(`boiler ${TOKEN}`);
+    const started = await TestServer.start(transport, {}, { door: gate });
+    const client = new TestClient(started.target);
+    t.after(() => {
+      client.close();
+      started.destroy();
+    });
+    started.handler = (_request, _call, respond) => respond(OK);
+    const stranger = await new TestStream(client.bare).ended;
+    assert.equal(stranger.code, UNAUTHENTICATED);
+    assert.equal(stranger.metadata.get('grpc-retry-pushback-ms')[0], '-1');
+    assert.deepEqual(started.books(), {});
+
+    const stream = new TestStream(client.bare, bearer(TOKEN));
+    stream.send(Buffer.alloc(10));
+    assert.ok(await stream.until(1));
+    // A change that leaves the token good is not noticed.
+    gate.setTokens(parse(`boiler ${TOKEN}`, `other ${TOKEN}x`));
+    stream.send(Buffer.alloc(10));
+    assert.ok(await stream.until(2));
+    gate.setTokens([]);
+    stream.send(Buffer.alloc(10));
+    assert.equal((await stream.ended).code, UNAUTHENTICATED);
+    assert.equal(stream.last, 2);
+    assert.deepEqual(started.books(), { received: 3, ok: 2, 'refused unauthenticated': 1 });
   });
 
   test(`${transport}: the body of an unauthenticated call is not held`, async (t) => {

@@ -304,8 +304,8 @@ for (const transport of TRANSPORTS) {
       assert.equal(server.handlerFaults.length, 1);
     });
 
-    test('no window to reserve: refused for now, before any request', async () => {
-      const small = await TestServer.start(transport, { receiveBufferBytes: STREAM_WINDOW_BYTES });
+    test('no budget: refused for now, before any request', async () => {
+      const small = await TestServer.start(transport, { receiveBufferBytes: 16 * 1024 });
       const smallClient = new TestClient(small.target);
       const ended = await new TestStream(smallClient.bare).ended;
       assert.equal(ended.code, status.UNAVAILABLE);

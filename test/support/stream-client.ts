@@ -11,9 +11,15 @@ export class TestStream {
   #waiting: (() => void)[] = [];
   #isOver = false;
 
-  constructor(client: Client, options: { readonly deadline?: number } = {}) {
+  constructor(client: Client, options: { readonly deadline?: number; readonly metadata?: Metadata } = {}) {
     const asIs = (bytes: Buffer): Buffer => bytes;
-    this.call = client.makeBidiStreamRequest(STREAM_PATH, asIs, asIs, new Metadata(), options);
+    this.call = client.makeBidiStreamRequest(
+      STREAM_PATH,
+      asIs,
+      asIs,
+      options.metadata ?? new Metadata(),
+      options,
+    );
     this.call.on('data', (message: Buffer) => {
       this.acknowledged.push(requestsOf(message));
       this.#wake();

@@ -49,7 +49,9 @@ export class StreamCall implements StreamLink {
       this.finish(draining(), undefined);
       return;
     }
-    const client = this.#caller.identify(authorizationOf(this.#base));
+    const authorization = authorizationOf(this.#base);
+    const identify = () => this.#caller.identify(authorization);
+    const client = identify();
     if (!(client instanceof Client)) {
       this.finish(client, undefined);
       return;
@@ -59,6 +61,7 @@ export class StreamCall implements StreamLink {
     this.#shared.calls.add(this);
     const conversation = new SensorStream(this, this.#shared, {
       client,
+      identify,
       deadlineMs: deadline === Number.POSITIVE_INFINITY ? undefined : deadline,
       encoding: encodingOf(this.#base),
     });

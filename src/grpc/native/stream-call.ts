@@ -55,7 +55,8 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
       this.finish(refused('draining', why, DRAINING_RETRY_AFTER_MS), undefined);
       return;
     }
-    const client = this.#stream.host.caller.identify(head.authorization);
+    const identify = () => this.#stream.host.caller.identify(head.authorization);
+    const client = identify();
     if (!(client instanceof Client)) {
       this.finish(client, undefined);
       return;
@@ -67,6 +68,7 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     const isTimed = timeoutMs < MAX_TIMER_MS;
     this.#conversation = new SensorStream(this, shared, {
       client,
+      identify,
       deadlineMs: isTimed ? shared.clock.nowMs() + timeoutMs : undefined,
       encoding: head.encoding,
     });
