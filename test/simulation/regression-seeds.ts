@@ -17,4 +17,5 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
   [5687, 'the same'],
   [7858, 'accepted, and the disk failed during the drain: lost, as the books say'],
   [976, 'pages that a power cut kept from the disk were left in the middle of a segment, torn lines and all'],
+  [2113, 'a drain that began while an ingest thread was started again, and became ready just then'],
 ];

@@ -154,9 +154,10 @@ export class IngestThread {
     this.#isLeaving = true;
     this.#restart?.cancel();
     if (this.#state === 'resting') this.#end();
-    else if (this.#state === 'starting')
-      void this.#life?.worker.terminate().then(() => this.#die(this.#life!));
-    else this.post({ kind: 'beginDrain' });
+    else if (this.#state === 'starting') {
+      const life = this.#life;
+      if (life !== undefined) void life.worker.terminate().then(() => this.#die(life));
+    } else this.post({ kind: 'beginDrain' });
   }
 
   /** Calls in flight end, up to `timeoutMs`. One that hangs is given up. */
@@ -292,7 +293,8 @@ export class IngestThread {
     this.#life = life;
     const ready = await worker.ready;
     life.readyAtMs = this.#deps.clock.monotonicMs();
-    if (this.#state !== 'starting') return ready;
+    // One that was told to end before it could say that it is ready never runs.
+    if (this.#state !== 'starting' || this.#isLeaving) return ready;
     this.#state = 'running';
     this.#deps.onReady(this);
     return ready;
