@@ -267,7 +267,7 @@ function resources(rendering: Rendering, set: Manifest): Check {
     that((quantityNumber(requests.memory) ?? 0) <= limitBytes, 'the memory request is within the limit');
     // As many threads as `auto` ever makes: the node's cores are not known here.
     const threads = ingestThreadCount(daemon.ingest.ingestThreads, Number.POSITIVE_INFINITY);
-    const heldBytes = memoryLimits(daemon, threads).reduce(
+    const heldBytes = memoryLimits(daemon, daemon.journal, threads).reduce(
       (sum, { bytes }) => sum + bytes,
       runtimeBytes(threads),
     );

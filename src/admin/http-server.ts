@@ -26,6 +26,7 @@ import { type AdminResponse, errorResponse, type Route } from './route.ts';
 import { healthRoute, readyRoute } from './routes/checks.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { pageRoute } from './routes/page.ts';
+import { producersRoute } from './routes/producers.ts';
 import { statusRoute } from './routes/status.ts';
 import type { MetricsSource, StatusSource } from './status-source.ts';
 import { TokenGate } from './token-gate.ts';
@@ -95,6 +96,7 @@ export async function openAdminServer(
     healthRoute(deps.status),
     readyRoute(deps.status),
     statusRoute(deps.status, () => addresses),
+    producersRoute(deps.status),
   ]) {
     routes.set(route.path, route);
   }
@@ -130,7 +132,7 @@ export async function openAdminServer(
       });
     }
     try {
-      return await route.respond();
+      return await route.respond(new URLSearchParams(url.slice(path.length + 1)));
     } catch (error) {
       deps.onFault(path, error);
       return errorResponse(500, 'INTERNAL', 'a fault of the daemon; its log says more');

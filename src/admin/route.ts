@@ -12,7 +12,7 @@ export interface Route {
   readonly help: string;
   /** Answers everybody: probes carry no token, and the page is the same for all. */
   readonly isOpen?: boolean;
-  respond(): AdminResponse | Promise<AdminResponse>;
+  respond(query: URLSearchParams): AdminResponse | Promise<AdminResponse>;
 }
 
 export function json(

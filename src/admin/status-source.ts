@@ -5,6 +5,25 @@
 import type { BuildInfo } from '../observe/build-info.ts';
 import type { DaemonState } from '../observe/daemon-state.ts';
 
+export interface ProducersQuestion {
+  readonly limit: number;
+  readonly after: string;
+}
+
+export interface ProducersPage {
+  readonly producers: readonly {
+    readonly id: string;
+    readonly lastTaken: string;
+    readonly lastAcknowledged: string;
+    readonly missing: readonly (readonly [string, string])[];
+    readonly waitingRequests: number;
+    readonly deduplicated: number;
+    readonly gaps: number;
+    readonly seenAtMs: number;
+  }[];
+  readonly hasMore: boolean;
+}
+
 export type Phase = 'starting' | 'serving' | 'draining' | 'stopped';
 
 export interface StatusSource extends DaemonState {
@@ -13,6 +32,8 @@ export interface StatusSource extends DaemonState {
   phase(): Phase;
   /** Where gRPC is served, in the form that clients dial. */
   grpcAddresses(): readonly string[];
+  /** By id; journal/producers/ says what each field means. */
+  producersPage(question: ProducersQuestion): Promise<ProducersPage>;
   /** Option name to what may be shown of its value (shown-config.ts). */
   config(): Readonly<Record<string, string>>;
 }

@@ -15,6 +15,7 @@ export type RefusalReason =
   | 'rate_limited' // byte rate exceeded for now
   | 'quota' // the client's own byte rate exceeded for now
   | 'queue_full' // no queue room within the wait allowed
+  | 'sequence_gap' // numbers before those of the request never came
   | 'draining' // the daemon is stopping
   | 'disk'; // the journal is known to be unable to take lines for now
 
@@ -35,6 +36,7 @@ export const REFUSAL_REASONS: readonly RefusalReason[] = [
   'rate_limited',
   'quota',
   'queue_full',
+  'sequence_gap',
   'draining',
   'disk',
 ];
@@ -63,6 +65,8 @@ export interface Refused {
   readonly message: string;
   /** Milliseconds until a retry can succeed, NEVER_RETRY, or undefined for no hint. */
   readonly retryAfterMs: number | undefined;
+  /** For a sequence_gap: the number to go on with. */
+  readonly expectedSequence?: bigint;
 }
 
 export interface Failed {
@@ -82,6 +86,17 @@ export const OK: Ok = { kind: 'ok' };
 
 export function refused(reason: RefusalReason, message: string, retryAfterMs?: number): Refused {
   return { kind: 'refused', reason, message, retryAfterMs };
+}
+
+/** The producer resends from `expected` on, or starts a new producer_id. */
+export function sequenceGap(expected: bigint): Refused {
+  return {
+    kind: 'refused',
+    reason: 'sequence_gap',
+    message: `the readings before these did not come: send from number ${expected} on, or start a new producer_id`,
+    retryAfterMs: undefined,
+    expectedSequence: expected,
+  };
 }
 
 export function failed(reason: FailureReason, message: string, retryAfterMs?: number): Failed {

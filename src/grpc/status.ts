@@ -11,7 +11,7 @@ import {
   type RefusalReason,
   type Refused,
 } from '../base/outcome.ts';
-import { encodeRetryStatus } from './rpc-status.ts';
+import { encodeErrorStatus, encodeRetryStatus } from './rpc-status.ts';
 
 export const GRPC_STATUS = {
   OK: 0,
@@ -19,11 +19,15 @@ export const GRPC_STATUS = {
   INVALID_ARGUMENT: 3,
   DEADLINE_EXCEEDED: 4,
   RESOURCE_EXHAUSTED: 8,
+  ABORTED: 10,
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
   UNAVAILABLE: 14,
   UNAUTHENTICATED: 16,
 } as const;
+
+/** The `reason` of google.rpc.ErrorInfo. */
+const SEQUENCE_GAP = 'SEQUENCE_GAP';
 
 export const PUSHBACK_HEADER = 'grpc-retry-pushback-ms';
 export const DETAILS_HEADER = 'grpc-status-details-bin';
@@ -49,6 +53,7 @@ const CODE_OF_REFUSAL: Readonly<Record<RefusalReason, number>> = {
   over_burst: GRPC_STATUS.RESOURCE_EXHAUSTED,
   rate_limited: GRPC_STATUS.RESOURCE_EXHAUSTED,
   quota: GRPC_STATUS.RESOURCE_EXHAUSTED,
+  sequence_gap: GRPC_STATUS.ABORTED,
   queue_full: GRPC_STATUS.UNAVAILABLE,
   draining: GRPC_STATUS.UNAVAILABLE,
   disk: GRPC_STATUS.UNAVAILABLE,
@@ -70,6 +75,12 @@ export function statusTrailers(outcome: Refused | Failed, code?: number): Status
     code ?? (outcome.kind === 'refused' ? CODE_OF_REFUSAL[outcome.reason] : CODE_OF_FAILURE[outcome.reason]);
   const message = headerSafe(outcome.message);
   const { retryAfterMs } = outcome;
+  if (outcome.kind === 'refused' && outcome.expectedSequence !== undefined) {
+    const details = encodeErrorStatus(grpcCode, message, SEQUENCE_GAP, {
+      expected_sequence: String(outcome.expectedSequence),
+    });
+    return { code: grpcCode, message, pushback: undefined, details };
+  }
   if (retryAfterMs === undefined) return { code: grpcCode, message, pushback: undefined, details: undefined };
   if (retryAfterMs === NEVER_RETRY) return { code: grpcCode, message, pushback: '-1', details: undefined };
   return {

@@ -31,6 +31,14 @@ const ITEMS = (1 << 3) | 2;
 const PRODUCER_ID = (2 << 3) | 2;
 const FIRST_SEQUENCE = (3 << 3) | 0;
 
+/** It stands in every line; names of devices and UUIDs are shorter. The journal's reader of numbers relies on it. */
+export const MAX_PRODUCER_ID_BYTES = 256;
+
+export interface RequestNumbering {
+  readonly producerId: string;
+  readonly first: bigint;
+}
+
 export class LineEncoder {
   /** Why the last call returned -1. */
   fault: EncodeFault | undefined;
@@ -74,6 +82,18 @@ export class LineEncoder {
     }
   }
 
+  /** Who numbers the readings of the request that was encoded last, and from which number on. */
+  numbering(request: Uint8Array): RequestNumbering | undefined {
+    if (this.#producerEnd <= this.#producerStart) return undefined;
+    const id = Buffer.from(
+      request.buffer,
+      request.byteOffset + this.#producerStart,
+      this.#producerEnd - this.#producerStart,
+    );
+    const first = (BigInt(this.#sequenceHi >>> 0) << 32n) | BigInt(this.#sequenceLo >>> 0);
+    return { producerId: id.toString(), first };
+  }
+
   /** Walks the top level: checks its frame, finds the producer fields and returns the number of items. */
   #lookOver(request: Uint8Array): number {
     const reader = this.#reader;
@@ -113,6 +133,10 @@ export class LineEncoder {
 
   #checkNumbering(count: number): void {
     const hasProducer = this.#producerEnd > this.#producerStart;
+    if (this.#producerEnd - this.#producerStart > MAX_PRODUCER_ID_BYTES) {
+      this.#topField = 'producer_id';
+      throw new WireFault('producer_id', `it has more than ${MAX_PRODUCER_ID_BYTES} bytes`);
+    }
     const hasSequence = (this.#sequenceHi | this.#sequenceLo) !== 0;
     if (hasProducer !== hasSequence) {
       this.#topField = hasProducer ? 'first_sequence' : 'producer_id';

@@ -22,6 +22,7 @@ import type { Clock } from '../base/clock.ts';
 import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
 import type { CallContext } from '../grpc/server.ts';
 import type { Ledger } from '../observe/ledger.ts';
+import type { Numbering } from '../pipeline/batch.ts';
 import type { BufferedProcessor } from '../pipeline/buffered-processor.ts';
 import type { Take, Waiter, WaitLine } from '../pipeline/wait-line.ts';
 import { type FairShare, QUEUE_RESERVE } from './fair-share.ts';
@@ -39,6 +40,8 @@ const MIN_MORE_ROOM_BYTES = 64 * KiB;
 export interface Encoder {
   readonly fault: EncodeFault | undefined;
   encode(request: Uint8Array, receivedAtMs: number, out: ByteBuffer, maxOutputBytes: number): number;
+  /** Of the request that was encoded last. */
+  numbering(request: Uint8Array): Numbering | undefined;
 }
 
 /** Decides over a request before it costs anything; undefined admits it. */
@@ -152,7 +155,11 @@ export class SensorService {
       return true;
     }
     ledger.readingsDecoded(lines);
-    if (this.#acknowledgeAtOnce) {
+    const numbering = encoder.numbering(request);
+    if (numbering !== undefined) {
+      // Never acknowledged before it is written: what was promised to be there once must be there.
+      processor.commit(lines, receivedAtMs, respond, numbering);
+    } else if (this.#acknowledgeAtOnce) {
       processor.commit(lines, receivedAtMs);
       respond(OK);
     } else {

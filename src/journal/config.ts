@@ -85,6 +85,44 @@ export const journalOptions = optionGroup({
       zero: 'keep all',
       help: 'Remove closed segments older than this',
     },
+    reorderBytes: {
+      env: 'REORDER_BYTES',
+      type: 'bytes',
+      // 64 producers whose largest requests overtook one another, or thousands with ordinary ones.
+      default: '16MiB',
+      min: 64 * KiB,
+      max: GiB,
+      help: 'Memory for numbered requests that came before their turn, over all producers; beyond it they are refused',
+    },
+    reorderWaitMs: {
+      env: 'REORDER_WAIT',
+      type: 'duration',
+      // Requests overtake one another by milliseconds; a retry of the one that is missing takes seconds.
+      default: '2s',
+      min: 1,
+      max: 60_000,
+      help: 'How long a numbered request waits for the numbers before it; then it is refused with the number expected',
+    },
+    maxProducers: {
+      env: 'MAX_PRODUCERS',
+      type: 'integer',
+      unit: 'producers',
+      // Some 10 MiB, and a checkpoint of about 1 MB with each segment.
+      default: '10000',
+      min: 1,
+      max: 1_000_000,
+      help: 'Producers remembered; beyond it the one not heard of for longest is forgotten, and may start anywhere',
+    },
+    producerMaxAgeMs: {
+      env: 'PRODUCER_MAX_AGE',
+      type: 'duration',
+      // A gateway that was away for longer has sent what it had, or lost it.
+      default: '30d',
+      min: 60_000,
+      max: 3650 * DAY_MS,
+      zero: 'for ever',
+      help: 'How long a producer that says nothing is remembered',
+    },
     lowSpaceBytes: {
       env: 'LOW_SPACE_BYTES',
       type: 'bytes',

@@ -3,7 +3,8 @@
  *
  *   telemetry-20261120T100000Z-000001.jsonl       a segment: start (UTC second), number
  *   telemetry-20261120T100000Z-000001.jsonl.gz    the same, closed and compressed (or .jsonl.zst)
- *   .journal/telemetry-20261120T100000Z-000001.blocks   its sidecar
+ *   .journal/telemetry-20261120T100000Z-000001.blocks      its sidecar
+ *   .journal/telemetry-20261120T100000Z-000001.producers   who had written what when it was begun
  *
  * Invariant: the number alone is the identity and the order of a segment. The start is there for people
  * (and for `ls`); a wall clock that jumps back must not reorder segments.
@@ -22,6 +23,7 @@ const SEGMENT_SUFFIX: Readonly<Record<Compression, string>> = {
   zstd: '.jsonl.zst',
 };
 const BLOCKS_SUFFIX = '.blocks';
+const PRODUCERS_SUFFIX = '.producers';
 const BASE_PATTERN = /^telemetry-(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z-(\d{6,15})$/;
 
 export interface SegmentName {
@@ -47,6 +49,17 @@ export function segmentFile(base: string, compression: Compression = 'none'): st
 /** The sidecar's name, inside JOURNAL_FOLDER. */
 export function blocksFile(base: string): string {
   return base + BLOCKS_SUFFIX;
+}
+
+/** The checkpoint's name, inside JOURNAL_FOLDER. */
+export function producersFile(base: string): string {
+  return base + PRODUCERS_SUFFIX;
+}
+
+export function parseProducersFile(file: string): SegmentName | undefined {
+  if (!file.endsWith(PRODUCERS_SUFFIX)) return undefined;
+  const base = file.slice(0, -PRODUCERS_SUFFIX.length);
+  return parseBase(base, 'none', segmentFile(base));
 }
 
 /** Undefined for whatever is not exactly a segment's name: such files are never ours to touch. */

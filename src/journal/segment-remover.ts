@@ -11,7 +11,13 @@ import { sidecarPath } from './archive-recovery.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ManifestRecord } from './manifest.ts';
 import type { ManifestFile } from './manifest-file.ts';
-import { COMPRESSIONS, parseSegmentFile, segmentFile } from './segment-name.ts';
+import {
+  COMPRESSIONS,
+  JOURNAL_FOLDER,
+  parseSegmentFile,
+  producersFile,
+  segmentFile,
+} from './segment-name.ts';
 
 export class SegmentRemover {
   readonly #fileSystem: FileSystem;
@@ -63,6 +69,7 @@ export class SegmentRemover {
         await this.unlinkSuperfluous(join(this.#folder, segmentFile(base, compression)));
       }
       await this.unlinkSuperfluous(sidecarPath(this.#folder, record.file));
+      await this.unlinkSuperfluous(join(this.#folder, JOURNAL_FOLDER, producersFile(base)));
       this.#deletedSegments++;
       this.#deletedFileBytes += record.fileBytes;
     }

@@ -6,6 +6,7 @@
  * 2. A chunk ends with a newline; an unfinished last line is never handed out.
  * 3. Memory is bounded by a few chunks and one line.
  */
+import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { MiB } from '../base/byte-size.ts';
@@ -26,6 +27,9 @@ export interface ByteSource {
     position: number,
   ): Promise<{ readonly bytesRead: number }>;
 }
+
+/** What is read of a file's handle. */
+export type ReadableHandle = Pick<FileHandle, 'read'>;
 
 export interface ByteRange {
   /** Uncompressed offset of the first byte wanted; at the start of a line. */

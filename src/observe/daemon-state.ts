@@ -76,6 +76,16 @@ export interface TokensState {
   readonly fault: string | undefined;
 }
 
+/** Clients that number their readings. */
+export interface ProducersState {
+  readonly known: number;
+  readonly evicted: number;
+  readonly deduplicatedReadings: number;
+  readonly gaps: number;
+  readonly waitingRequests: number;
+  readonly waitingBytes: number;
+}
+
 /** The certificate that is served. */
 export interface TlsState {
   readonly subject: string;
@@ -107,6 +117,8 @@ export interface DaemonState {
   clients(): ClientsState;
   /** Undefined: plaintext. */
   tls(): TlsState | undefined;
+  /** Undefined: not known yet. */
+  producers(): ProducersState | undefined;
   queue(): QueueState;
   journal(): JournalState;
   threads(): readonly ThreadState[];

@@ -60,6 +60,14 @@ function cellsFrom<K extends string>(first: number, reasons: readonly K[]): Read
   return Object.fromEntries(reasons.map((reason, i) => [reason, first + i])) as Record<K, number>;
 }
 
+/** What became of the lines that a thread sent to the writer. */
+export interface LinesByOutcome {
+  readonly written: number;
+  readonly deduplicated: number;
+  readonly refused: number;
+  readonly failed: number;
+}
+
 export class Ledger {
   #cells: Float64Array;
 
@@ -117,9 +125,12 @@ export class Ledger {
    * The thread that kept these books is gone. The writer says what it really wrote and failed to write of
    * what came from it (nothing, if it is gone too); whatever else was under way is lost with the thread.
    */
-  closeAfterDeath(lines?: { readonly written: number; readonly failed: number }): void {
+  closeAfterDeath(lines?: LinesByOutcome): void {
     if (lines !== undefined) {
       this.readingsWritten(lines.written - this.#cells[READINGS_WRITTEN]!);
+      this.readingsDeduplicated(lines.deduplicated - this.#cells[READINGS_DEDUPLICATED]!);
+      const gap = READINGS_REFUSED.sequence_gap;
+      this.readingsRefused('sequence_gap', lines.refused - this.#cells[gap]!);
       this.readingsLost('disk', lines.failed - this.#cells[READINGS_LOST.disk]!);
     }
     this.readingsLost('thread_death', this.readingsInFlight);

@@ -93,6 +93,20 @@ export function defineMetrics(registry: Registry) {
       'When these tokens were read, Unix time',
       ['file'],
     ),
+    producers: gauge('telemetry_sink_producers', 'Clients that number their readings and are remembered'),
+    producersEvicted: counter(
+      'telemetry_sink_producers_evicted_total',
+      'Producers forgotten for MAX_PRODUCERS or PRODUCER_MAX_AGE',
+    ),
+    producerGaps: counter(
+      'telemetry_sink_producer_gaps_total',
+      'Numbered requests refused because numbers before theirs did not come',
+    ),
+    reorderWaiting: gauge(
+      'telemetry_sink_reorder_waiting_requests',
+      'Numbered requests that came before their turn and wait',
+    ),
+    reorderBytes: gauge('telemetry_sink_reorder_waiting_bytes', 'Their lines, of REORDER_BYTES'),
     handshakeFaults: counter(
       'telemetry_sink_tls_handshake_faults_total',
       'TLS handshakes that came to nothing, by what was wrong',

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Counter, Gauge } from 'prom-client';
-import type { ClientsState, DaemonState, TlsState } from './daemon-state.ts';
+import type { ClientsState, DaemonState, ProducersState, TlsState } from './daemon-state.ts';
 import type { LedgerSnapshot } from './ledger.ts';
 import type { MetricSet } from './metrics.ts';
 
@@ -41,6 +41,7 @@ export function copyState(set: MetricSet, state: DaemonState): void {
   copyConnections(set, state.connectionsByThread());
   copyClients(set, state.clients());
   copyTls(set, state.tls());
+  copyProducers(set, state.producers());
   set.memoryLimit.reset();
   for (const { name, bytes } of state.memoryLimits()) set.memoryLimit.set({ buffer: name }, bytes);
 }
@@ -61,6 +62,15 @@ function copyTls(set: MetricSet, tls: TlsState | undefined): void {
   set.tlsExpiry.set(tls.expiresAtMs / 1000);
   set.tlsReloadOk.set(tls.fault === undefined ? 1 : 0);
   set.tlsLoadedAt.set(tls.loadedAtMs / 1000);
+}
+
+function copyProducers(set: MetricSet, producers: ProducersState | undefined): void {
+  if (producers === undefined) return;
+  set.producers.set(producers.known);
+  setTotal(set.producersEvicted, producers.evicted);
+  setTotal(set.producerGaps, producers.gaps);
+  set.reorderWaiting.set(producers.waitingRequests);
+  set.reorderBytes.set(producers.waitingBytes);
 }
 
 function copyConnections(set: MetricSet, byThread: Readonly<Record<string, number>>): void {

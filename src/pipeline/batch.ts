@@ -34,9 +34,35 @@ export interface Batch {
   readonly requests: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
-  /** Answered in order, each exactly once, when the batch's outcome is known. Empty for ACK=accepted. */
+  /** Answered in order, each exactly once, when the batch's outcome is known. Empty for ACK=accepted, and with parts. */
   readonly acknowledgements: readonly Acknowledge[];
+  /** Where readings of it are numbered: the batch in parts, each with an outcome of its own. */
+  readonly parts?: readonly BatchPart[];
 }
+
+/** What names readings for good: their producer, and the number of the first of them; the next have the numbers behind. */
+export interface Numbering {
+  readonly producerId: string;
+  /** From 1 to 2^64-1. */
+  readonly first: bigint;
+}
+
+/** Either the lines of one numbered request, or those of unnumbered ones that came between two such. */
+export interface BatchPart {
+  /** Offsets in the batch. */
+  readonly start: number;
+  end: number;
+  lines: number;
+  readonly numbering: Numbering | undefined;
+  readonly acknowledgements: Acknowledge[];
+}
+
+/** What became of a part: of its lines so many are written, and so many were in the journal already. */
+export type PartResult =
+  | { readonly kind: 'ok'; readonly written: number; readonly deduplicated: number }
+  /** Numbers before it never came: the producer has to go on with `expected`. */
+  | { readonly kind: 'gap'; readonly expected: bigint }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
 
 /** What became of a batch, as the far end of the channel reports it. */
 export type BatchResult =

@@ -20,7 +20,15 @@
  */
 import { ByteBuffer } from '../base/byte-buffer.ts';
 import type { Clock, Timer } from '../base/clock.ts';
-import type { Acknowledge, Batch, BatchResult, FlushCause } from './batch.ts';
+import type {
+  Acknowledge,
+  Batch,
+  BatchPart,
+  BatchResult,
+  FlushCause,
+  Numbering,
+  PartResult,
+} from './batch.ts';
 import type { Channel } from './channel.ts';
 
 export interface ProcessorOptions {
@@ -60,6 +68,8 @@ export interface ProcessorEvents {
   onFlush(cause: FlushCause, lines: number, bytes: number): void;
   /** A batch's outcome is known: the books, and the acknowledgements that wait on it. */
   onBatchDone(batch: Batch, result: BatchResult): void;
+  /** The outcome of a part of a batch is known; what `onBatchDone` does for a batch without parts. */
+  onPartDone(part: BatchPart, result: PartResult): void;
   /** The channel has more room than before. */
   onRoom(): void;
 }
@@ -84,6 +94,9 @@ export class BufferedProcessor {
   #firstReceivedAtMs = 0;
   #lastReceivedAtMs = 0;
   #acknowledgements: Acknowledge[] = [];
+  /** From the first numbered request of the batch on; then they have the acknowledgements. */
+  #parts: BatchPart[] | undefined;
+  #waiters = 0;
   #timer: Timer | undefined;
   #flushScheduled = false;
   /** The cause that could not be acted on for want of item room; the next result makes up for it. */
@@ -103,6 +116,7 @@ export class BufferedProcessor {
     this.#lent = this.#takeBuffer();
     this.buffer = new ByteBuffer(this.#lent);
     this.#channel.onResult = (batch, result, bytes) => this.#onResult(batch, result, bytes);
+    this.#channel.onPartResult = (part, result) => deps.events.onPartDone(part, result);
   }
 
   /** What one more request may append. */
@@ -150,21 +164,45 @@ export class BufferedProcessor {
 
   /**
    * The encoder has appended one request's lines to `buffer`. `acknowledge` is called with the outcome
-   * of the batch they travel in; leave it out when nobody waits.
+   * of the batch they travel in, or with `numbering` of its own; leave it out when nobody waits.
    */
-  commit(lines: number, receivedAtMs: number, acknowledge?: Acknowledge): void {
+  commit(lines: number, receivedAtMs: number, acknowledge?: Acknowledge, numbering?: Numbering): void {
+    if (numbering !== undefined || this.#parts !== undefined) this.#addPart(lines, acknowledge, numbering);
+    else if (acknowledge !== undefined) this.#acknowledgements.push(acknowledge);
     if (this.#lines === 0) this.#firstReceivedAtMs = receivedAtMs;
     this.#lastReceivedAtMs = receivedAtMs;
     this.#lines += lines;
     this.#requests++;
     this.#committedBytes = this.buffer.length;
-    if (acknowledge !== undefined) this.#acknowledgements.push(acknowledge);
+    if (acknowledge !== undefined) this.#waiters++;
 
     if (this.#lines >= this.#options.bufferSizeReadings) this.#flush('size');
     else if (this.#committedBytes >= this.#options.bufferBytes) this.#flush('bytes');
-    else if (this.#acknowledgements.length > 0 && this.#channel.isIdle) this.#scheduleGroupCommit();
+    else if (this.#waiters > 0 && this.#channel.isIdle) this.#scheduleGroupCommit();
     else
       this.#timer ??= this.#clock.setTimer(this.#options.bufferFlushIntervalMs, () => this.#flush('timer'));
+  }
+
+  #addPart(lines: number, acknowledge: Acknowledge | undefined, numbering: Numbering | undefined): void {
+    const end = this.buffer.length;
+    if (this.#parts === undefined) {
+      this.#parts = [];
+      if (this.#lines > 0) {
+        const acknowledgements = this.#acknowledgements;
+        this.#acknowledgements = [];
+        const before = { start: 0, end: this.#committedBytes, lines: this.#lines };
+        this.#parts.push({ ...before, numbering: undefined, acknowledgements });
+      }
+    }
+    const last = this.#parts.at(-1);
+    if (numbering === undefined && last !== undefined && last.numbering === undefined) {
+      last.end = end;
+      last.lines += lines;
+      if (acknowledge !== undefined) last.acknowledgements.push(acknowledge);
+    } else {
+      const acknowledgements = acknowledge === undefined ? [] : [acknowledge];
+      this.#parts.push({ start: this.#committedBytes, end, lines, numbering, acknowledgements });
+    }
   }
 
   /** Somebody waits for more room than there is: what is gathered leaves now, so that its room comes back. */
@@ -190,8 +228,15 @@ export class BufferedProcessor {
     this.#closed = true;
     const gathered = this.#lines > 0 ? this.#takeBatch() : undefined;
     this.#channel.abandon(result);
-    if (gathered !== undefined) this.#events.onBatchDone(gathered, result);
+    if (gathered !== undefined) this.#answerUnsent(gathered, result);
     this.#onHandedOver?.();
+  }
+
+  #answerUnsent(batch: Batch, result: BatchResult): void {
+    this.#events.onBatchDone(batch, result);
+    if (result.ok) return;
+    const { code, message } = result;
+    for (const part of batch.parts ?? []) this.#events.onPartDone(part, { kind: 'failed', code, message });
   }
 
   /** One flush for all requests of this turn of the event loop: they arrived together, they travel together. */
@@ -200,7 +245,7 @@ export class BufferedProcessor {
     this.#flushScheduled = true;
     setImmediate(() => {
       this.#flushScheduled = false;
-      if (this.#acknowledgements.length > 0 && this.#channel.isIdle) this.#flush('acknowledgement');
+      if (this.#waiters > 0 && this.#channel.isIdle) this.#flush('acknowledgement');
     });
   }
 
@@ -236,7 +281,10 @@ export class BufferedProcessor {
       firstReceivedAtMs: this.#firstReceivedAtMs,
       lastReceivedAtMs: this.#lastReceivedAtMs,
       acknowledgements: this.#acknowledgements,
+      ...(this.#parts === undefined ? {} : { parts: this.#parts }),
     };
+    this.#parts = undefined;
+    this.#waiters = 0;
     this.#lines = 0;
     this.#requests = 0;
     this.#committedBytes = 0;
@@ -267,7 +315,7 @@ export class BufferedProcessor {
       if (this.#closed) {
         this.#flush('close');
         if (this.#lines === 0) this.#onHandedOver?.();
-      } else if (this.#acknowledgements.length > 0 && this.#channel.isIdle) {
+      } else if (this.#waiters > 0 && this.#channel.isIdle) {
         this.#flush('acknowledgement');
       } else if (this.#overdue !== undefined) {
         this.#flush(this.#overdue);

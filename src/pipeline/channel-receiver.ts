@@ -9,8 +9,8 @@
  * written; when all of it is answered, `onDrained` says what became of it, so that the books can be closed.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import type { BatchResult } from './batch.ts';
-import type { BatchMessage, ResultMessage } from './channel.ts';
+import type { BatchResult, Numbering, PartResult } from './batch.ts';
+import type { BatchMessage, PartMessage, ResultMessage } from './channel.ts';
 
 export interface ReceivedBatch {
   /** Only the lines: already cut to length. */
@@ -20,14 +20,23 @@ export interface ReceivedBatch {
   readonly lastReceivedAtMs: number;
 }
 
+export interface ReceivedPart extends ReceivedBatch {
+  readonly numbering: Numbering;
+}
+
 export interface BatchSink {
   append(batch: ReceivedBatch, onDone: (result: BatchResult) => void): void;
+  /** `onReleased`: its bytes are the sender's again, which may be before or after `onDone`; each is called once. */
+  appendNumbered(part: ReceivedPart, onDone: (result: PartResult) => void, onReleased: () => void): void;
   flush(): void;
 }
 
 /** Lines that came over one channel, by what became of them. */
 export interface DrainedChannel {
   readonly written: number;
+  readonly deduplicated: number;
+  /** For a gap before them. */
+  readonly refused: number;
   readonly failed: number;
 }
 
@@ -88,9 +97,10 @@ class ChannelReceiver {
   /** Shared memory by its number. */
   readonly #shared = new Map<number, Uint8Array>();
   #done: ResultMessage['results'][number][] = [];
+  #partsDone: NonNullable<ResultMessage['parts']>[number][] = [];
+  /** Batches and parts. */
   #unanswered = 0;
-  #written = 0;
-  #failed = 0;
+  readonly #counts = { written: 0, deduplicated: 0, refused: 0, failed: 0 };
   #isClosed = false;
   #isDrained = false;
 
@@ -122,25 +132,71 @@ class ChannelReceiver {
     const bytes = memory === undefined ? this.#shared.get(buffer)! : new Uint8Array(memory);
     if (memory !== undefined && buffer !== 0) this.#shared.set(buffer, bytes);
     this.#unanswered++;
+    if (message.parts !== undefined) {
+      this.#appendParts(message, message.parts, bytes);
+      return;
+    }
     this.#sink.append(
       { bytes: bytes.subarray(0, length), lines, firstReceivedAtMs, lastReceivedAtMs },
       (result) => {
-        this.#unanswered--;
-        if (result.ok) this.#written += lines;
-        else this.#failed += lines;
+        if (result.ok) this.#counts.written += lines;
+        else this.#counts.failed += lines;
+        this.#answered();
         this.#done.push({ id, result });
-        // Answers inside flush() travel together; an answer that comes later (a sync) goes at once
-        // with whatever else the same turn of the event loop answers.
-        if (!this.#receivers.isFlushing && this.#done.length === 1) queueMicrotask(() => this.sendHome());
       },
     );
   }
 
+  #appendParts(message: BatchMessage, parts: readonly PartMessage[], bytes: Uint8Array): void {
+    const { id, firstReceivedAtMs, lastReceivedAtMs } = message;
+    let held = parts.length;
+    const onReleased = (): void => {
+      if (--held > 0) return;
+      this.#answered();
+      this.#done.push({ id, result: { ok: true } });
+    };
+    for (const { ticket, start, end, lines, numbering } of parts) {
+      this.#unanswered++;
+      const part = { bytes: bytes.subarray(start, end), lines, firstReceivedAtMs, lastReceivedAtMs };
+      const onDone = (result: PartResult): void => {
+        this.#count(result, lines);
+        this.#answered();
+        this.#partsDone.push({ ticket, result });
+      };
+      if (numbering !== undefined) this.#sink.appendNumbered({ ...part, numbering }, onDone, onReleased);
+      else {
+        this.#sink.append(part, (result) => {
+          onDone(result.ok ? { kind: 'ok', written: lines, deduplicated: 0 } : { kind: 'failed', ...result });
+          onReleased();
+        });
+      }
+    }
+  }
+
+  #count(result: PartResult, lines: number): void {
+    if (result.kind === 'ok') {
+      this.#counts.written += result.written;
+      this.#counts.deduplicated += result.deduplicated;
+    } else if (result.kind === 'gap') this.#counts.refused += lines;
+    else this.#counts.failed += lines;
+  }
+
+  /** Before the answer is put with the others. */
+  #answered(): void {
+    this.#unanswered--;
+    // Answers inside flush() travel together; an answer that comes later (a sync) goes at once
+    // with whatever else the same turn of the event loop answers.
+    if (!this.#receivers.isFlushing && this.#done.length + this.#partsDone.length === 0) {
+      queueMicrotask(() => this.sendHome());
+    }
+  }
+
   sendHome(): void {
-    if (this.#done.length > 0) {
-      const results = this.#done;
+    if (this.#done.length + this.#partsDone.length > 0) {
+      const parts = this.#partsDone.length > 0 ? { parts: this.#partsDone } : {};
+      const message: ResultMessage = { results: this.#done, ...parts };
       this.#done = [];
-      const message: ResultMessage = { results };
+      this.#partsDone = [];
       this.#port.postMessage(message);
     }
     this.#settle();
@@ -153,6 +209,6 @@ class ChannelReceiver {
   #settle(): void {
     if (!this.#isClosed || this.#unanswered > 0 || this.#isDrained) return;
     this.#isDrained = true;
-    this.#onDrained({ written: this.#written, failed: this.#failed });
+    this.#onDrained(this.#counts);
   }
 }

@@ -13,7 +13,9 @@
  * 1. usedBytes = sum of `length` over batches sent and not yet answered; usedItems is their number.
  * 2. Every batch sent is answered exactly once: by the far end, or by `abandon`.
  * 3. After `close` nothing is sent; what is under way is still answered.
- * 4. Shared memory is known to the far end from its first batch on; whoever sends it uses it again and again.
+ * 4. Every part of a batch is answered exactly once, and not always before its batch: one that waits for its turn
+ *    lies with the writer, and holds nothing here but its acknowledgement.
+ * 5. Shared memory is known to the far end from its first batch on; whoever sends it uses it again and again.
  *
  *   open ──close()──▶ closing ──last result──▶ closed
  *     └───abandon()──────┴────────────────────▶ closed   (every batch under way is answered as lost)
@@ -21,7 +23,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { invariant } from '../base/assert.ts';
 import { ByteAllowance } from '../base/shared-budget.ts';
-import type { Batch, BatchResult } from './batch.ts';
+import type { Batch, BatchPart, BatchResult, Numbering, PartResult } from './batch.ts';
 
 /** Ingest thread to writer thread. */
 export interface BatchMessage {
@@ -34,11 +36,22 @@ export interface BatchMessage {
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
+  /** Then each is answered by its ticket, and the batch's own result says no more than that its memory is free. */
+  readonly parts: readonly PartMessage[] | undefined;
+}
+
+export interface PartMessage {
+  readonly ticket: number;
+  readonly start: number;
+  readonly end: number;
+  readonly lines: number;
+  readonly numbering: Numbering | undefined;
 }
 
 /** Writer thread to ingest thread: with its result a batch's shared memory is the sender's again. */
 export interface ResultMessage {
   readonly results: readonly { readonly id: number; readonly result: BatchResult }[];
+  readonly parts?: readonly { readonly ticket: number; readonly result: PartResult }[];
 }
 
 export interface ChannelOptions {
@@ -55,14 +68,18 @@ export class Channel {
   readonly room: ByteAllowance;
   readonly #port: MessagePort;
   readonly #underWay = new Map<number, Batch>();
+  /** By ticket. */
+  readonly #parts = new Map<number, BatchPart>();
   readonly #shared = new Map<ArrayBufferLike, number>();
   #nextId = 1;
+  #nextTicket = 1;
   #usedBytes = 0;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #onClosed: (() => void)[] = [];
 
   /** Called once per batch with what became of it; `isHome`: its shared memory may be used again. */
   onResult: (batch: Batch, result: BatchResult, isHome: boolean) => void = () => {};
+  onPartResult: (part: BatchPart, result: PartResult) => void = () => {};
 
   constructor(port: MessagePort, options: ChannelOptions) {
     this.#port = port;
@@ -80,7 +97,8 @@ export class Channel {
   }
   get usedLines(): number {
     let lines = 0;
-    for (const batch of this.#underWay.values()) lines += batch.lines;
+    for (const batch of this.#underWay.values()) if (batch.parts === undefined) lines += batch.lines;
+    for (const part of this.#parts.values()) lines += part.lines;
     return lines;
   }
   get roomBytes(): number {
@@ -122,11 +140,19 @@ export class Channel {
       lines: batch.lines,
       firstReceivedAtMs: batch.firstReceivedAtMs,
       lastReceivedAtMs: batch.lastReceivedAtMs,
+      parts: batch.parts?.map((part) => this.#ticketed(part)),
     };
     this.#port.postMessage(message, isShared ? [] : [memory as ArrayBuffer]);
   }
 
-  /** Resolves when every batch sent has been answered. */
+  #ticketed(part: BatchPart): PartMessage {
+    const ticket = this.#nextTicket++;
+    this.#parts.set(ticket, part);
+    const { start, end, lines, numbering } = part;
+    return { ticket, start, end, lines, numbering };
+  }
+
+  /** Resolves when every batch sent, and every part, has been answered. */
   close(): Promise<void> {
     if (this.#state === 'open') this.#state = 'closing';
     return new Promise((resolve) => {
@@ -139,10 +165,14 @@ export class Channel {
   abandon(result: BatchResult): void {
     this.#state = 'closing';
     for (const [id, batch] of this.#underWay) this.#answer(id, batch, result, false);
+    invariant(!result.ok, 'a channel is abandoned for a reason');
+    const { code, message } = result;
+    for (const ticket of [...this.#parts.keys()]) this.#answerPart(ticket, { kind: 'failed', code, message });
     this.#settle();
   }
 
   #receive(message: ResultMessage): void {
+    for (const { ticket, result } of message.parts ?? []) this.#answerPart(ticket, result);
     for (const { id, result } of message.results) {
       const batch = this.#underWay.get(id);
       // After abandon() a late result finds its batch already answered.
@@ -157,8 +187,15 @@ export class Channel {
     this.onResult(batch, result, isHome);
   }
 
+  #answerPart(ticket: number, result: PartResult): void {
+    const part = this.#parts.get(ticket);
+    if (part === undefined) return;
+    this.#parts.delete(ticket);
+    this.onPartResult(part, result);
+  }
+
   #settle(): void {
-    if (this.#state === 'open' || this.#underWay.size > 0) return;
+    if (this.#state === 'open' || this.#underWay.size + this.#parts.size > 0) return;
     if (this.#state === 'closing') {
       this.#state = 'closed';
       this.#port.close();

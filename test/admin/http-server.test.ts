@@ -83,6 +83,20 @@ test('/healthz and /readyz: 200 with the checks, 503 with the reasons', async ()
   }
 });
 
+test('/api/v1/producers, a page at a time', async () => {
+  const first = await ask(server.port, '/api/v1/producers?limit=1');
+  assert.equal(first.status, 200);
+  const page = JSON.parse(first.body);
+  assert.equal(page.producers[0].producer_id, 'gateway-1');
+  assert.equal(page.producers[0].last_sequence_taken, '18446744073709551615');
+  assert.equal(page.next_after, 'gateway-1');
+  const second = JSON.parse((await ask(server.port, '/api/v1/producers?after=gateway-1')).body);
+  assert.deepEqual([second.producers.length, second.next_after], [1, null]);
+  for (const limit of ['0', '1001', 'x', '-1']) {
+    assert.equal((await ask(server.port, `/api/v1/producers?limit=${limit}`)).status, 400, limit);
+  }
+});
+
 test('/api/v1/status says everything, with the books as they are', async () => {
   const { status, headers, body } = await ask(server.port, '/api/v1/status');
   assert.equal(status, 200);
@@ -121,7 +135,7 @@ test('404 lists the paths there are', async () => {
     assert.equal(status, 404, path);
     assert.equal(errorOf(body).code, 'NOT_FOUND');
     const paths = JSON.parse(body).paths.map((entry: { path: string }) => entry.path);
-    assert.deepEqual(paths, ['/', '/metrics', '/healthz', '/readyz', '/api/v1/status']);
+    assert.deepEqual(paths, ['/', '/metrics', '/healthz', '/readyz', '/api/v1/status', '/api/v1/producers']);
   }
 });
 

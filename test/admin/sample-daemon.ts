@@ -96,6 +96,30 @@ export class SampleDaemon implements StatusSource {
       fault: undefined,
     };
   }
+  producers() {
+    return {
+      known: 2,
+      evicted: 1,
+      deduplicatedReadings: 5,
+      gaps: 3,
+      waitingRequests: 4,
+      waitingBytes: 1000,
+    };
+  }
+  async producersPage({ limit, after }: { readonly limit: number; readonly after: string }) {
+    const all = ['gateway-1', 'gateway-2'].map((id, i) => ({
+      id,
+      lastTaken: '18446744073709551615',
+      lastAcknowledged: '10',
+      missing: [['11', '20']] as const,
+      waitingRequests: i,
+      deduplicated: 5,
+      gaps: 3,
+      seenAtMs: 1_700_000_000_000,
+    }));
+    const behind = all.filter(({ id }) => id > after);
+    return { producers: behind.slice(0, limit), hasMore: behind.length > limit };
+  }
   queue() {
     return this.queueState;
   }

@@ -32,6 +32,8 @@ import type { JsonWriter } from '../../src/journal/json-writer.ts';
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
 import { parseManifest } from '../../src/journal/manifest.ts';
+import { CheckpointWriter } from '../../src/journal/producers/checkpoint-writer.ts';
+import { restoreProducers } from '../../src/journal/producers/restore.ts';
 import { allLines } from '../../src/journal/reader.ts';
 import { repairFolder } from '../../src/journal/repair.ts';
 import { COMPRESSIONS, parseSegmentFile, segmentFile } from '../../src/journal/segment-name.ts';
@@ -214,6 +216,13 @@ export class FaultRun {
           },
           { fileSystem: this.fileSystem, clock: this.clock, events: this.#writerEvents() },
         );
+        // Whatever goes wrong here costs time at most.
+        await restoreProducers(
+          this.fileSystem,
+          { folder: this.folder, journalFolder: join(this.folder, '.journal') },
+          this.#closedSegments,
+          this.clock.nowMs(),
+        );
         try {
           this.archiver = await openArchiver(
             {
@@ -351,11 +360,20 @@ export class FaultRun {
   }
 
   #writerEvents(): Parameters<typeof openJsonWriter>[1]['events'] {
+    const checkpoints = new CheckpointWriter(
+      this.fileSystem,
+      join(this.folder, '.journal'),
+      () => [{ id: 'gateway-1', next: 7n, holes: [], seenAtMs: this.clock.nowMs() }],
+      () => {},
+    );
     return {
       onRecovered: () => {},
-      onSegmentOpened: () => {},
-      onSegmentClosed: (segment) => this.#closedSegments.push(segment),
-      onSegmentLost: () => {},
+      onSegmentOpened: ({ number, file }) => checkpoints.segmentOpened(number, file),
+      onSegmentClosed: (segment) => {
+        checkpoints.segmentEnded(segment.number);
+        this.#closedSegments.push(segment);
+      },
+      onSegmentLost: ({ number }) => checkpoints.segmentEnded(number),
       onHealth: () => {},
       onWritten: () => {},
       onSynced: () => {},

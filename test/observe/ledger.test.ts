@@ -132,7 +132,7 @@ test('the books of a dead thread: written is what the writer wrote, the rest is 
   ledger.readingsWritten(20);
   // The thread knew of 20; the writer has written 50 and failed 10, and 40 never reached it.
   const heir = new Ledger(cells);
-  heir.closeAfterDeath({ written: 50, failed: 10 });
+  heir.closeAfterDeath({ written: 50, deduplicated: 0, refused: 0, failed: 10 });
   const { requests, readings } = heir.snapshot();
   assert.deepEqual(
     [requests.ok, requests.failed.thread_death, requests.inFlight, requests.difference],
@@ -155,7 +155,7 @@ test('an entry that was made twice shows in a dead thread as well', () => {
   ledger.readingsDecoded(10);
   ledger.readingsWritten(10);
   ledger.readingsWritten(10);
-  ledger.closeAfterDeath({ written: 10, failed: 0 });
+  ledger.closeAfterDeath({ written: 10, deduplicated: 0, refused: 0, failed: 0 });
   assert.equal(ledger.snapshot().readings.written, 10);
   assert.equal(ledger.readingsInFlight, 0);
 });

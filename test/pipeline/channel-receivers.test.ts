@@ -27,6 +27,9 @@ class Sink {
     this.#lines.push(batch.lines);
     this.#onDone.push(onDone);
   }
+  appendNumbered(): void {
+    assert.fail('nothing here is numbered');
+  }
   flush(): void {
     this.flushes.push(this.#lines.splice(0));
     const done = this.#onDone.splice(0);
@@ -78,7 +81,7 @@ test('a far end that is gone: what it had sent is taken, and accounted for when 
   sink.unanswered[1]!({ ok: false, code: 'ENOSPC', message: 'full' });
   sink.unanswered[2]!({ ok: true });
   await isDrained;
-  assert.deepEqual(drained, [{ written: 15, failed: 20 }]);
+  assert.deepEqual(drained, [{ written: 15, deduplicated: 0, refused: 0, failed: 20 }]);
 });
 
 test('a channel that is cut off: what had arrived is taken, nothing after it', async () => {
@@ -91,6 +94,6 @@ test('a channel that is cut off: what had arrived is taken, nothing after it', a
     cutOff();
   });
   post(port1, 2, 20);
-  assert.deepEqual(await drained, { written: 10, failed: 0 });
+  assert.deepEqual(await drained, { written: 10, deduplicated: 0, refused: 0, failed: 0 });
   assert.deepEqual(sink.flushes.flat(), [10]);
 });

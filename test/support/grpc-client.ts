@@ -21,6 +21,7 @@ const rpc = protobuf.parse(`syntax = "proto3";
   message Any { string type_url = 1; bytes value = 2; }
   message RetryInfo { Duration retry_delay = 1; }
   message Duration { int64 seconds = 1; int32 nanos = 2; }
+  message ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }
 `).root;
 
 export interface CallResult {
@@ -33,6 +34,8 @@ export interface CallResult {
   readonly retryAfterMs: number | undefined;
   /** google.rpc.Status as decoded from the details. */
   readonly details: { readonly code: number; readonly message: string } | undefined;
+  /** google.rpc.ErrorInfo of the details. */
+  readonly errorInfo: unknown;
   readonly trailers: Metadata;
 }
 
@@ -113,6 +116,7 @@ function resultOf(
     response,
     pushback,
     retryAfterMs: status && retryDelayMs(status),
+    errorInfo: status && errorInfo(status),
     details: status && { code: status.code, message: status.message },
     trailers,
   };
@@ -122,6 +126,11 @@ interface DecodedStatus {
   code: number;
   message: string;
   details: { typeUrl: string; value: Buffer }[];
+}
+
+function errorInfo(status: DecodedStatus): unknown {
+  const any = status.details.find((detail) => detail.typeUrl === 'type.googleapis.com/google.rpc.ErrorInfo');
+  return any && rpc.lookupType('ErrorInfo').toObject(rpc.lookupType('ErrorInfo').decode(any.value));
 }
 
 function retryDelayMs(status: DecodedStatus): number | undefined {

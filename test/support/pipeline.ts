@@ -26,6 +26,9 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
     append(batch: ReceivedBatch, onDone) {
       held.push({ text: Buffer.from(batch.bytes).toString(), lines: batch.lines, answer: onDone });
     },
+    appendNumbered() {
+      throw new Error('nothing here is numbered');
+    },
     flush() {
       for (const wake of arrivals.splice(0)) wake();
     },
@@ -56,6 +59,9 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
                 : { kind: 'failed', reason: 'disk', message: result.message, retryAfterMs: 1 },
             );
           }
+        },
+        onPartDone: () => {
+          throw new Error('nothing here is numbered');
         },
         onRoom: () => {
           rooms++;

@@ -79,6 +79,8 @@ export function oracleLines(request: Uint8Array, receivedAtMs: number): string[]
   const first = BigInt(String(message.first_sequence));
   if ((message.producer_id === '') !== (first === 0n)) return undefined;
   if (message.items.length > 0 && first + BigInt(message.items.length) - 1n >= 1n << 64n) return undefined;
+  // MAX_PRODUCER_ID_BYTES; the last one of the request counts.
+  if (Buffer.byteLength(message.producer_id) > 256) return undefined;
   const lines: string[] = [];
   for (const [index, reading] of message.items.entries()) {
     const line = oracleLine(reading, receivedAtMs);

@@ -310,7 +310,7 @@ export class Daemon {
 
   #statusSource(): StatusSource {
     const { ingest, pipeline, journal } = this.#config;
-    const limits = memoryLimits(this.#config, this.#ingestThreads);
+    const limits = memoryLimits(this.#config, journal, this.#ingestThreads);
     const shown = shownConfig(
       Object.entries(daemonGroups).map(([name, group]) => [group, this.#config[name as keyof DaemonConfig]]),
     );
@@ -325,6 +325,9 @@ export class Daemon {
       ledger: () => this.#books(),
       connectionsByThread: () => this.#ingest?.connectionsByThread() ?? {},
       tls: () => this.#tls?.state,
+      producers: () => this.#journal?.producers(),
+      producersPage: (question) =>
+        this.#journal?.producersPage(question) ?? Promise.resolve({ producers: [], hasMore: false }),
       clients: () => ({
         ...(this.#ingest?.clients() ?? {
           clients: 0,

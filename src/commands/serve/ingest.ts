@@ -5,7 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { failed, type LossReason, OK, type Outcome, refused } from '../../base/outcome.ts';
+import { failed, type LossReason, OK, type Outcome, refused, sequenceGap } from '../../base/outcome.ts';
 import { ByteAllowance } from '../../base/shared-budget.ts';
 import type { SendSensorValuesHandler } from '../../grpc/server.ts';
 import { Admission } from '../../ingest/admission.ts';
@@ -15,7 +15,7 @@ import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { QueueState } from '../../observe/daemon-state.ts';
 import type { Ledger } from '../../observe/ledger.ts';
-import type { Batch, BatchResult } from '../../pipeline/batch.ts';
+import type { Batch, BatchPart, BatchResult, PartResult } from '../../pipeline/batch.ts';
 import { BufferedProcessor, pooledBytes } from '../../pipeline/buffered-processor.ts';
 import { Channel } from '../../pipeline/channel.ts';
 import { type FullPolicy, WaitLine } from '../../pipeline/wait-line.ts';
@@ -99,6 +99,7 @@ export class Ingest {
             deps.metrics.batchFlushed(cause, lines, bytes);
           },
           onBatchDone: (batch, result) => this.#onBatchDone(batch, result),
+          onPartDone: (part, result) => this.#onPartDone(part, result),
           onRoom: () => {
             if (!this.#waitLine.isEmpty) this.#waitLine.admit();
           },
@@ -223,21 +224,38 @@ export class Ingest {
 
   #onBatchDone(batch: Batch, result: BatchResult): void {
     const { ledger, metrics, clock } = this.#deps;
-    let outcome: Outcome = OK;
-    if (result.ok) {
-      ledger.readingsWritten(batch.lines);
-      this.#fairShare.written(batch.length);
-    } else {
-      const reason = lossReason(result.code);
-      ledger.readingsLost(reason, batch.lines);
-      // What a dead thread had may lie in the file all the same: without a hint the client counts it as unclear.
-      outcome =
-        reason === 'disk'
-          ? failed('disk', `not written: ${result.message}`, DISK_RETRY_AFTER_MS)
-          : failed(reason, `not acknowledged: ${result.message}`);
+    if (result.ok) this.#fairShare.written(batch.length);
+    if (batch.parts !== undefined) {
+      metrics.batchAcknowledged(clock.nowMs() - batch.firstReceivedAtMs);
+      return;
     }
+    let outcome: Outcome = OK;
+    if (result.ok) ledger.readingsWritten(batch.lines);
+    else outcome = this.#lose(batch.lines, result);
     if (batch.acknowledgements.length > 0) metrics.batchAcknowledged(clock.nowMs() - batch.firstReceivedAtMs);
     for (const acknowledge of batch.acknowledgements) acknowledge(outcome);
+  }
+
+  #onPartDone(part: BatchPart, result: PartResult): void {
+    const { ledger } = this.#deps;
+    let outcome: Outcome = OK;
+    if (result.kind === 'ok') {
+      ledger.readingsWritten(result.written);
+      ledger.readingsDeduplicated(result.deduplicated);
+    } else if (result.kind === 'gap') {
+      ledger.readingsRefused('sequence_gap', part.lines);
+      outcome = sequenceGap(result.expected);
+    } else outcome = this.#lose(part.lines, result);
+    for (const acknowledge of part.acknowledgements) acknowledge(outcome);
+  }
+
+  #lose(lines: number, { code, message }: { readonly code: string; readonly message: string }): Outcome {
+    const reason = lossReason(code);
+    this.#deps.ledger.readingsLost(reason, lines);
+    // What a dead thread had may lie in the file all the same: without a hint the client counts it as unclear.
+    return reason === 'disk'
+      ? failed('disk', `not written: ${message}`, DISK_RETRY_AFTER_MS)
+      : failed(reason, `not acknowledged: ${message}`);
   }
 }
 

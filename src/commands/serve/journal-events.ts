@@ -7,11 +7,14 @@ import type {
   LostSegment,
   RetireCause,
 } from '../../journal/json-writer.ts';
+import type { ProducerCounts, ProducerGateOptions } from '../../journal/producers/producer-gate.ts';
+import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 
 export interface WriterData {
   readonly options: JsonWriterOptions;
+  readonly producers: ProducerGateOptions;
   /** Closed segments go out here, straight to the archiver. */
   readonly segments: MessagePort;
 }
@@ -21,7 +24,9 @@ export type WriterCommand =
   /** Batches come in here, results go out. */
   | { readonly kind: 'connect'; readonly id: number; readonly batches: MessagePort }
   /** Takes what has come from it, and no more. */
-  | { readonly kind: 'disconnect'; readonly id: number };
+  | { readonly kind: 'disconnect'; readonly id: number }
+  /** `id` comes back with the answer. */
+  | { readonly kind: 'producers'; readonly id: number; readonly question: ProducersQuestion };
 
 export interface ArchiverData {
   readonly options: ArchiverOptions;
@@ -54,6 +59,9 @@ export type WriterEvent =
   /** The far end of a channel closed or died, and all that it sent is answered. */
   | { readonly kind: 'channelDrained'; readonly id: number; readonly channel: DrainedChannel }
   | { readonly kind: 'activity'; readonly activity: WriterActivity }
+  | { readonly kind: 'producers'; readonly id: number; readonly page: ProducersPage }
+  /** What went wrong with their checkpoints; nothing is lost by it. */
+  | { readonly kind: 'producersFault'; readonly message: string }
   | { readonly kind: 'eventLoop'; readonly report: EventLoopReport };
 
 /** What the writer did since the last report; flat arrays, because there may be thousands of writes in one. */
@@ -64,6 +72,7 @@ export interface WriterActivity {
   readonly openSegment: OpenSegmentReport | undefined;
   /** Written since the last sync that covered everything. */
   readonly unsyncedBytes: number;
+  readonly producers: ProducerCounts;
 }
 
 export type ArchiverEvent =

@@ -10,6 +10,8 @@ import { formatByteSize } from '../../base/byte-size.ts';
 import type { ArchiverStats } from '../../journal/archiver.ts';
 import type { JournalConfig } from '../../journal/config.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { ProducerCounts } from '../../journal/producers/producer-gate.ts';
+import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
 import type { JournalState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { FaultLog } from '../../observe/fault-log.ts';
@@ -51,6 +53,8 @@ export class JournalThreads {
   #activity: WriterActivity | undefined;
   #stats: ArchiverStats | undefined;
   #isLowOnSpace = false;
+  readonly #questions = new Map<number, (page: ProducersPage) => void>();
+  #nextQuestion = 1;
 
   private constructor(folder: string, deps: JournalThreadsDeps, data: WriterData) {
     this.#folder = folder;
@@ -73,8 +77,10 @@ export class JournalThreads {
   ): Promise<JournalThreads> {
     const segments = new MessageChannel();
     const { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, directWrites } = config;
+    const { reorderBytes, reorderWaitMs, maxProducers, producerMaxAgeMs } = config;
     const threads = new JournalThreads(filePath, deps, {
       options: { filePath, rotateBytes, rotateIntervalMs, syncIntervalMs, directWrites, durability },
+      producers: { reorderBytes, reorderWaitMs, maxProducers, producerMaxAgeMs },
       segments: segments.port1,
     });
     try {
@@ -116,6 +122,18 @@ export class JournalThreads {
   /** The thread of that life is not to be trusted to come to an end: nothing more is taken from it. */
   disconnectIngest(id: number): void {
     this.#writer.post({ kind: 'disconnect', id });
+  }
+
+  producersPage(question: ProducersQuestion): Promise<ProducersPage> {
+    const id = this.#nextQuestion++;
+    return new Promise((resolve) => {
+      this.#questions.set(id, resolve);
+      this.#writer.post({ kind: 'producers', id, question });
+    });
+  }
+
+  producers(): ProducerCounts | undefined {
+    return this.#activity?.producers;
   }
 
   get health(): JournalHealth {
@@ -160,6 +178,13 @@ export class JournalThreads {
     switch (event.kind) {
       case 'activity':
         this.#onActivity(event.activity);
+        break;
+      case 'producers':
+        this.#questions.get(event.id)?.(event.page);
+        this.#questions.delete(event.id);
+        break;
+      case 'producersFault':
+        faultLog.report('producers', 'warn', event.message);
         break;
       case 'channelDrained':
         this.#deps.onChannelDrained(event.id, event.channel);

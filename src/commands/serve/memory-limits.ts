@@ -6,7 +6,9 @@
 import { MiB } from '../../base/byte-size.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
 import { clientTableBytes } from '../../ingest/client-table.ts';
+import type { JournalConfig } from '../../journal/config.ts';
 import { DIRECT_BUFFER_BYTES } from '../../journal/direct-writes.ts';
+import { PRODUCER_COST_BYTES } from '../../journal/producers/producer-table.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
 import { pooledBytes } from '../../pipeline/buffered-processor.ts';
 import type { IngestOptions } from './ingest-messages.ts';
@@ -24,6 +26,7 @@ export function runtimeBytes(ingestThreads: number): number {
 
 export function memoryLimits(
   { grpc, ingest, pipeline }: IngestOptions,
+  journal: Pick<JournalConfig, 'reorderBytes' | 'maxProducers'>,
   ingestThreads: number,
 ): readonly MemoryLimit[] {
   return [
@@ -39,6 +42,9 @@ export function memoryLimits(
     // What the writer gathers in to write around the page cache.
     { name: 'direct_writes', bytes: DIRECT_BUFFER_BYTES },
     { name: 'archive', bytes: ARCHIVE_BYTES },
+    // Numbered requests before their turn, and who they are from.
+    { name: 'reorder', bytes: journal.reorderBytes },
+    { name: 'producers', bytes: journal.maxProducers * PRODUCER_COST_BYTES },
     // The table that all threads share, and what each remembers of the clients it has met.
     {
       name: 'clients',

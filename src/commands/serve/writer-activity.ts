@@ -3,12 +3,14 @@
  * write would cost as much as the write.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
+import type { ProducerCounts } from '../../journal/producers/producer-gate.ts';
 import type { OpenSegmentReport, WriterActivity } from './journal-events.ts';
 
 const REPORT_INTERVAL_MS = 250;
 
 export class WriterActivityLog {
   readonly #clock: Clock;
+  readonly #producers: () => ProducerCounts;
   readonly #report: (activity: WriterActivity) => void;
   #writes: number[] = [];
   #syncsMs: number[] = [];
@@ -16,8 +18,9 @@ export class WriterActivityLog {
   #open: { number: number; file: string; startedAtMs: number; bytes: number; lines: number } | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, report: (activity: WriterActivity) => void) {
+  constructor(clock: Clock, producers: () => ProducerCounts, report: (activity: WriterActivity) => void) {
     this.#clock = clock;
+    this.#producers = producers;
     this.#report = report;
   }
 
@@ -58,9 +61,15 @@ export class WriterActivityLog {
       syncsMs: this.#syncsMs,
       openSegment,
       unsyncedBytes: this.#unsyncedBytes,
+      producers: this.#producers(),
     });
     this.#writes = [];
     this.#syncsMs = [];
+  }
+
+  /** Something happened that only the counts of producers tell. */
+  due(): void {
+    this.#due();
   }
 
   #due(): void {

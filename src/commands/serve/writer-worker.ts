@@ -1,8 +1,16 @@
 /** The writer thread: a JsonWriter between the channels from the ingest threads and the port to the archiver. */
+import { join } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.ts';
+import { errorMessage } from '../../base/errors.ts';
 import { realFileSystem } from '../../journal/file-system.ts';
 import { openJsonWriter } from '../../journal/json-writer.ts';
+import type { ClosedSegment } from '../../journal/manifest.ts';
+import { CheckpointWriter } from '../../journal/producers/checkpoint-writer.ts';
+import { type ProducerCounts, ProducerGate } from '../../journal/producers/producer-gate.ts';
+import { producersPage } from '../../journal/producers/producers-page.ts';
+import { restoreProducers } from '../../journal/producers/restore.ts';
+import { JOURNAL_FOLDER } from '../../journal/segment-name.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { ChannelReceivers, type DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import type { WriterCommand, WriterData, WriterEvent } from './journal-events.ts';
@@ -10,11 +18,32 @@ import { summariseRecovery } from './recovery-summary.ts';
 import { runWorker } from './worker-thread.ts';
 import { WriterActivityLog } from './writer-activity.ts';
 
+const NO_PRODUCERS: ProducerCounts = {
+  known: 0,
+  evicted: 0,
+  deduplicatedReadings: 0,
+  gaps: 0,
+  waitingRequests: 0,
+  waitingBytes: 0,
+};
+
 await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
-  const { options, segments } = workerData as WriterData;
-  const activity = new WriterActivityLog(systemClock, (report) =>
-    emit({ kind: 'activity', activity: report }),
+  const { options, producers, segments } = workerData as WriterData;
+  let gate: ProducerGate | undefined;
+  const activity = new WriterActivityLog(
+    systemClock,
+    () => gate?.counts ?? NO_PRODUCERS,
+    (report) => emit({ kind: 'activity', activity: report }),
   );
+  const onProducersFault = (message: string): void => emit({ kind: 'producersFault', message });
+  const folders = { folder: options.filePath, journalFolder: join(options.filePath, JOURNAL_FOLDER) };
+  const checkpoints = new CheckpointWriter(
+    realFileSystem,
+    folders.journalFolder,
+    () => gate?.records() ?? [],
+    (error) => onProducersFault(`cannot write a checkpoint of the producers: ${errorMessage(error)}`),
+  );
+  const recovered: ClosedSegment[] = [];
   const writer = await openJsonWriter(options, {
     fileSystem: realFileSystem,
     clock: systemClock,
@@ -22,15 +51,19 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
       onRecovered: (report) => emit({ kind: 'recovered', recovery: summariseRecovery(report) }),
       onSegmentOpened: ({ number, file }) => {
         activity.opened(number, file);
+        checkpoints.segmentOpened(number, file);
         emit({ kind: 'segmentOpened' });
       },
       onSegmentClosed: (segment, cause) => {
         activity.ended(segment.number);
+        checkpoints.segmentEnded(segment.number);
+        if (gate === undefined) recovered.push(segment);
         segments.postMessage(segment);
         emit({ kind: 'segmentClosed', cause, suspect: segment.suspect });
       },
       onSegmentLost: (segment) => {
         activity.ended(segment.number);
+        checkpoints.segmentEnded(segment.number);
         emit({ kind: 'segmentLost', segment });
       },
       onHealth: (health) => emit({ kind: 'health', health }),
@@ -38,7 +71,16 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
       onSynced: (durationMs, bytes) => activity.synced(durationMs, bytes),
     },
   });
-  const receivers = new ChannelReceivers(writer);
+  const restored = await restoreProducers(realFileSystem, folders, recovered, systemClock.nowMs());
+  for (const fault of restored.faults) onProducersFault(fault);
+  const theGate = new ProducerGate(producers, {
+    writer,
+    clock: systemClock,
+    known: restored.producers,
+    onCounted: () => activity.due(),
+  });
+  gate = theGate;
+  const receivers = new ChannelReceivers(theGate);
   const disconnects = new Map<number, () => void>();
   const monitor = new EventLoopMonitor();
   monitor.start(systemClock, (report) => emit({ kind: 'eventLoop', report }));
@@ -46,7 +88,10 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
     ready: undefined,
     command: (command) => {
       const { id } = command;
-      if (command.kind === 'disconnect') disconnects.get(id)?.();
+      if (command.kind === 'producers') {
+        const page = producersPage(theGate.producers(), command.question);
+        emit({ kind: 'producers', id, page });
+      } else if (command.kind === 'disconnect') disconnects.get(id)?.();
       else {
         const onDrained = (channel: DrainedChannel): void => {
           disconnects.delete(id);
