@@ -139,6 +139,11 @@ export class SensorStream implements CallContext {
     this.#end(failed('deadline', 'the deadline passed before the stream was done'), undefined, true);
   }
 
+  /** The transport found a fault that concerns the whole call. */
+  onFault(outcome: Failed, code: number): void {
+    this.#end(outcome, code, true);
+  }
+
   /** The drain ran out. */
   failForDrain(): void {
     this.#end(drainRanOut(), undefined, true);
@@ -256,12 +261,12 @@ export class SensorStream implements CallContext {
 
   /** Whoever let it go is in the midst of letting others go. */
   #goOnSoon(): void {
-    queueMicrotask(() => this.#goOn());
+    queueMicrotask(this.#goOn);
   }
 
   readonly #goOn = (): void => {
-    if (!this.#isHeld || this.#isClosing || this.onCancelled !== undefined || this.#retry !== undefined)
-      return;
+    const isWaiting = this.onCancelled !== undefined || this.#retry !== undefined;
+    if (!this.#isHeld || this.#isClosing || isWaiting) return;
     this.#isHeld = false;
     this.#takeHeld();
     if (this.#isHeld || this.#isClosing) return;
@@ -272,12 +277,9 @@ export class SensorStream implements CallContext {
   #onOutcome(number: number, outcome: Outcome): void {
     if (this.#isEnded || number < this.#acknowledged) return;
     if (outcome.kind === 'ok') {
-      if (number < this.#taken && number === this.#acknowledged) {
-        this.#acknowledgeNext();
-        this.#advance(true);
-      } else {
-        this.#early.add(number);
-      }
+      if (number === this.#acknowledged && number < this.#taken) this.#acknowledgeNext();
+      else this.#early.add(number);
+      this.#advance(number < this.#acknowledged);
     } else if (number === this.#taken && isMendedByTime(outcome)) {
       if (outcome.retryAfterMs === NEVER_RETRY) this.#fault(outcome);
       else this.#tryAgain(outcome.retryAfterMs ?? 1);
@@ -390,7 +392,6 @@ export class SensorStream implements CallContext {
 
   #withdraw(): void {
     this.#retry?.cancel();
-    this.#retry = undefined;
     const { onCancelled } = this;
     this.onCancelled = undefined;
     if (onCancelled === undefined) return;

@@ -1,6 +1,6 @@
 /** Arbitrary conversations of a client with the server, as frames: mostly right, partly not. */
 import fc from 'fast-check';
-import { FLAG, FRAME, plainBlock, rawFrame, SEND_FIELDS } from './raw-http2.ts';
+import { FLAG, FRAME, plainBlock, rawFrame, SEND_FIELDS, STREAM_FIELDS } from './raw-http2.ts';
 
 type Change = readonly (readonly [string, string])[];
 
@@ -34,6 +34,9 @@ const anyBody = fc.oneof(
   fc.constant(prefixed(new Uint8Array(0), 0x7fff_ffff, 0)),
 );
 
+/** Of a stream: any number of them, one behind the other. */
+const manyBodies = fc.array(anyBody, { maxLength: 5 }).map((bodies) => Buffer.concat(bodies));
+
 function prefixed(content: Uint8Array, length: number, flag: number): Buffer {
   const bytes = Buffer.alloc(5 + content.length);
   bytes[0] = flag;
@@ -45,7 +48,11 @@ function prefixed(content: Uint8Array, length: number, flag: number): Buffer {
 type Step = (state: { nextStreamId: number }) => Buffer;
 
 /** A whole call: headers, body in one or two frames, the end. */
-const callWith = (changes: readonly Change[], body: fc.Arbitrary<Buffer> = anyBody): fc.Arbitrary<Step> =>
+const callWith = (
+  changes: readonly Change[],
+  body: fc.Arbitrary<Buffer> = anyBody,
+  fields = SEND_FIELDS,
+): fc.Arbitrary<Step> =>
   fc
     .record({
       changes: fc.constantFrom(...changes),
@@ -59,7 +66,7 @@ const callWith = (changes: readonly Change[], body: fc.Arbitrary<Buffer> = anyBo
       state.nextStreamId += 2;
       const at = Math.min(cut, body.length);
       return Buffer.concat([
-        rawFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, plainBlock([...SEND_FIELDS, ...changes])),
+        rawFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, plainBlock([...fields, ...changes])),
         ...(at > 0 ? [rawFrame(FRAME.DATA, 0, streamId, body.subarray(0, at))] : []),
         ...(isCancelled === 0 ? [rawFrame(FRAME.RST_STREAM, 0, streamId, [0, 0, 0, 8])] : []),
         ...(isCancelled === 0
@@ -102,20 +109,32 @@ const steps = (arbitrary: fc.Arbitrary<Step>, maxLength: number) =>
 
 const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 });
 
-const call = callWith([...CHANGES, LYING]);
+const call = fc.oneof(
+  { weight: 2, arbitrary: callWith([...CHANGES, LYING]) },
+  callWith([...CHANGES, LYING], manyBodies, STREAM_FIELDS),
+);
+const toleratedCall = fc.oneof(
+  { weight: 2, arbitrary: callWith(CHANGES) },
+  callWith(CHANGES, manyBodies, STREAM_FIELDS),
+);
 
 /** Calls only. */
 export const calls: fc.Arbitrary<Conversation> = fc.record({ bytes: steps(call, 12), cuts });
 /** Calls that leave the connection alone, on every server. */
 export const toleratedCalls: fc.Arbitrary<Conversation> = fc.record({
-  bytes: steps(callWith(CHANGES), 12),
+  bytes: steps(toleratedCall, 12),
   cuts,
 });
 
 /** The same around messages of the caller's making. */
 export function toleratedCallsOf(messages: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Conversation> {
   const bodies = messages.map((message) => prefixed(message, message.length, 0));
-  return fc.record({ bytes: steps(callWith(CHANGES, bodies), 12), cuts });
+  const streamed = fc.array(bodies, { maxLength: 5 }).map((several) => Buffer.concat(several));
+  const step = fc.oneof(
+    { weight: 2, arbitrary: callWith(CHANGES, bodies) },
+    callWith(CHANGES, streamed, STREAM_FIELDS),
+  );
+  return fc.record({ bytes: steps(step, 12), cuts });
 }
 
 /** Calls, stray frames between them, and bytes that changed on the way. */

@@ -70,6 +70,10 @@ export const SEND_FIELDS: readonly (readonly [string, string])[] = [
   ['content-type', 'application/grpc'],
   ['te', 'trailers'],
 ];
+export const STREAM_FIELDS = SEND_FIELDS.map(([name, value]): readonly [string, string] => [
+  name,
+  name === ':path' ? '/sensor.v1.SensorService/StreamSensorValues' : value,
+]);
 export const SEND_BLOCK = plainBlock(SEND_FIELDS);
 
 export const GREETING = Buffer.concat([CLIENT_PREFACE, rawFrame(FRAME.SETTINGS, 0, 0)]);

@@ -29,6 +29,7 @@ export class StreamCall implements StreamLink {
   readonly #sendStatus: BaseCall['sendStatus'];
   #conversation: SensorStream | undefined;
   #halfClosed = false;
+  #isFinished = false;
 
   constructor(base: BaseCall, caller: Caller, shared: StreamCallShared) {
     this.#base = base;
@@ -94,11 +95,15 @@ export class StreamCall implements StreamLink {
   }
 
   #answeredByLibrary(status: { code?: number | null; details?: string | null }): void {
-    const conversation = this.#conversation;
-    if (status.code === GRPC_STATUS.DEADLINE_EXCEEDED && conversation !== undefined)
-      conversation.onDeadline();
-    else if (this.isConnected)
-      this.finish(failed('protocol', status.details ?? ''), status.code ?? GRPC_STATUS.INTERNAL);
+    const fault = failed('protocol', status.details ?? '');
+    const code = status.code ?? GRPC_STATUS.INTERNAL;
+    if (this.#conversation === undefined) {
+      if (this.isConnected && !this.#isFinished) this.finish(fault, code);
+    } else if (code === GRPC_STATUS.DEADLINE_EXCEEDED) {
+      this.#conversation.onDeadline();
+    } else {
+      this.#conversation.onFault(fault, code);
+    }
   }
 
   // --- to the client ----------------------------------------------------------------------------------
@@ -123,6 +128,7 @@ export class StreamCall implements StreamLink {
 
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void {
     this.#over();
+    this.#isFinished = true;
     const metadata = new Metadata();
     const { stream } = this.#base;
     let status = { code: GRPC_STATUS.OK as number, message: '' };
