@@ -394,8 +394,7 @@ export class SensorStream implements CallContext {
     this.#retry?.cancel();
     const { onCancelled } = this;
     this.onCancelled = undefined;
-    if (onCancelled === undefined) return;
-    this.cancelled = true;
-    onCancelled();
+    this.cancelled ||= onCancelled !== undefined;
+    onCancelled?.();
   }
 }
