@@ -164,7 +164,7 @@ async function measureBeyond(): Promise<ReturnType<typeof summarizeLimits> | und
     idleConnections: args.count('idle-connections'),
     // The sender is cold at first, and late by that.
     openLoopMs: isQuick ? durationMs : Math.max(2 * durationMs, args.isSet('duration') ? 0 : 10_000),
-    diskMiB: isQuick ? 64 : 256,
+    diskMiB: durationMs < 1000 ? 16 : isQuick ? 64 : 256,
     onRun: (run, done, of) =>
       console.error(
         `${String(done).padStart(3)}/${of} ${run.name.padEnd(24)} ${figure(run.figure)} ${run.detail}`,
