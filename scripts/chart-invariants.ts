@@ -173,9 +173,14 @@ function ports(rendering: Rendering, set: Manifest): Check {
       that(address !== undefined && !isLoopback(address), `${variable} answers beyond loopback`);
       that(address?.port === containerPort(main, portName), `${variable} is the container port ${portName}`);
     }
-    that(env.get('ALLOW_PLAINTEXT') === 'true', 'listeners beyond loopback come with ALLOW_PLAINTEXT=true');
+    const hasTls = env.has('TLS_CERT') && env.has('TLS_KEY');
+    that(
+      hasTls || env.get('ALLOW_PLAINTEXT') === 'true',
+      'listeners beyond loopback come with TLS or ALLOW_PLAINTEXT=true',
+    );
     for (const kind of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
       const { grpc, httpGet } = main[kind];
+      that(!hasTls || grpc === undefined, `${kind}: the kubelet speaks no TLS to gRPC`);
       if (grpc !== undefined) that(grpc.port === containerPort(main, 'grpc'), `${kind}: the grpc port`);
       else that(containerPort(main, httpGet?.port) !== undefined, `${kind}: its port exists`);
     }

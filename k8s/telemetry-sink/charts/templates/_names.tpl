@@ -81,6 +81,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 GRPC_SERVER_SOCKET: {{ include "telemetry-sink.socket" (dict "host" .Values.listenHost "port" .Values.ports.grpc) | quote }}
 ADMIN_SOCKET: {{ include "telemetry-sink.socket" (dict "host" .Values.listenHost "port" .Values.ports.admin) | quote }}
 ALLOW_PLAINTEXT: {{ .Values.allowPlaintext | quote }}
+{{- if .Values.tls.existingSecret }}
+TLS_CERT: /etc/telemetry-sink/tls/tls.crt
+TLS_KEY: /etc/telemetry-sink/tls/tls.key
+{{- if .Values.tls.clientCertificates }}
+TLS_CLIENT_CA: /etc/telemetry-sink/tls/ca.crt
+{{- end }}
+{{- end }}
 {{- if .Values.tokens.existingSecret }}
 TOKENS_FILE: /etc/telemetry-sink/tokens/tokens
 {{- end }}
@@ -96,7 +103,7 @@ DRAIN_TIMEOUT: {{ printf "%ds" (int .Values.drain.timeoutSeconds) | quote }}
 
 {{/* What the schema cannot say. */}}
 {{- define "telemetry-sink.checkValues" -}}
-{{- $instead := dict "GRPC_SERVER_SOCKET" "listenHost and ports.grpc" "ADMIN_SOCKET" "listenHost and ports.admin" "ALLOW_PLAINTEXT" "allowPlaintext" "TOKENS_FILE" "tokens.existingSecret" "ADMIN_TOKEN_FILE" "adminToken.existingSecret" "ALLOW_OPEN_ADMIN" "adminToken.existingSecret" "FILE_PATH" "persistence (it is mounted at /app/data)" "DRAIN_DELAY" "drain.delaySeconds" "DRAIN_TIMEOUT" "drain.timeoutSeconds" -}}
+{{- $instead := dict "GRPC_SERVER_SOCKET" "listenHost and ports.grpc" "ADMIN_SOCKET" "listenHost and ports.admin" "ALLOW_PLAINTEXT" "allowPlaintext" "TLS_CERT" "tls.existingSecret" "TLS_KEY" "tls.existingSecret" "TLS_CLIENT_CA" "tls.clientCertificates" "TOKENS_FILE" "tokens.existingSecret" "ADMIN_TOKEN_FILE" "adminToken.existingSecret" "ALLOW_OPEN_ADMIN" "adminToken.existingSecret" "FILE_PATH" "persistence (it is mounted at /app/data)" "DRAIN_DELAY" "drain.delaySeconds" "DRAIN_TIMEOUT" "drain.timeoutSeconds" -}}
 {{- range $name, $_ := .Values.config -}}
 {{- if hasKey $instead $name -}}
 {{- fail (printf "config.%s: set %s instead, other parts of the chart follow from it" $name (get $instead $name)) -}}
@@ -107,8 +114,11 @@ DRAIN_TIMEOUT: {{ printf "%ds" (int .Values.drain.timeoutSeconds) | quote }}
 {{- fail (printf "extraEnv: %s: set %s instead, other parts of the chart follow from it" .name (get $instead .name)) -}}
 {{- end -}}
 {{- end -}}
-{{- if not .Values.allowPlaintext -}}
-{{- fail "allowPlaintext: false: the daemon would refuse to listen beyond loopback, where Services and probes need it" -}}
+{{- if not (or .Values.allowPlaintext .Values.tls.existingSecret) -}}
+{{- fail "allowPlaintext: false without tls.existingSecret: the daemon would refuse to listen beyond loopback, where Services and probes need it" -}}
+{{- end -}}
+{{- if and .Values.tls.clientCertificates (not .Values.tls.existingSecret) -}}
+{{- fail "tls.clientCertificates: set tls.existingSecret too" -}}
 {{- end -}}
 {{- if eq (int .Values.ports.grpc) (int .Values.ports.admin) -}}
 {{- fail (printf "ports.grpc and ports.admin are both %d" (int .Values.ports.grpc)) -}}
