@@ -2,27 +2,9 @@
  * What the admin server reads, and all it can do: it has no way to change the daemon. `commands/serve/`
  * implements it.
  */
+import type { ProducersPage, ProducersQuestion } from '../journal/producers/producers-page.ts';
 import type { BuildInfo } from '../observe/build-info.ts';
 import type { DaemonState } from '../observe/daemon-state.ts';
-
-export interface ProducersQuestion {
-  readonly limit: number;
-  readonly after: string;
-}
-
-export interface ProducersPage {
-  readonly producers: readonly {
-    readonly id: string;
-    readonly lastTaken: string;
-    readonly lastAcknowledged: string;
-    readonly missing: readonly (readonly [string, string])[];
-    readonly waitingRequests: number;
-    readonly deduplicated: number;
-    readonly gaps: number;
-    readonly seenAtMs: number;
-  }[];
-  readonly hasMore: boolean;
-}
 
 export type Phase = 'starting' | 'serving' | 'draining' | 'stopped';
 

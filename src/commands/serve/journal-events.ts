@@ -7,8 +7,9 @@ import type {
   LostSegment,
   RetireCause,
 } from '../../journal/json-writer.ts';
-import type { ProducerCounts, ProducerGateOptions } from '../../journal/producers/producer-gate.ts';
+import type { ProducerGateOptions } from '../../journal/producers/producer-gate.ts';
 import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
+import type { ProducersState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 
@@ -72,7 +73,7 @@ export interface WriterActivity {
   readonly openSegment: OpenSegmentReport | undefined;
   /** Written since the last sync that covered everything. */
   readonly unsyncedBytes: number;
-  readonly producers: ProducerCounts;
+  readonly producers: ProducersState;
 }
 
 export type ArchiverEvent =

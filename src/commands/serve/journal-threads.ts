@@ -10,9 +10,8 @@ import { formatByteSize } from '../../base/byte-size.ts';
 import type { ArchiverStats } from '../../journal/archiver.ts';
 import type { JournalConfig } from '../../journal/config.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
-import type { ProducerCounts } from '../../journal/producers/producer-gate.ts';
 import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
-import type { JournalState } from '../../observe/daemon-state.ts';
+import type { JournalState, ProducersState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { FaultLog } from '../../observe/fault-log.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -132,7 +131,7 @@ export class JournalThreads {
     });
   }
 
-  producers(): ProducerCounts | undefined {
+  producers(): ProducersState | undefined {
     return this.#activity?.producers;
   }
 

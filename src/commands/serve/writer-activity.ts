@@ -3,14 +3,14 @@
  * write would cost as much as the write.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
-import type { ProducerCounts } from '../../journal/producers/producer-gate.ts';
+import type { ProducersState } from '../../observe/daemon-state.ts';
 import type { OpenSegmentReport, WriterActivity } from './journal-events.ts';
 
 const REPORT_INTERVAL_MS = 250;
 
 export class WriterActivityLog {
   readonly #clock: Clock;
-  readonly #producers: () => ProducerCounts;
+  readonly #producers: () => ProducersState;
   readonly #report: (activity: WriterActivity) => void;
   #writes: number[] = [];
   #syncsMs: number[] = [];
@@ -18,7 +18,7 @@ export class WriterActivityLog {
   #open: { number: number; file: string; startedAtMs: number; bytes: number; lines: number } | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, producers: () => ProducerCounts, report: (activity: WriterActivity) => void) {
+  constructor(clock: Clock, producers: () => ProducersState, report: (activity: WriterActivity) => void) {
     this.#clock = clock;
     this.#producers = producers;
     this.#report = report;

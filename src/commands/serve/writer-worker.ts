@@ -7,10 +7,11 @@ import { realFileSystem } from '../../journal/file-system.ts';
 import { openJsonWriter } from '../../journal/json-writer.ts';
 import type { ClosedSegment } from '../../journal/manifest.ts';
 import { CheckpointWriter } from '../../journal/producers/checkpoint-writer.ts';
-import { type ProducerCounts, ProducerGate } from '../../journal/producers/producer-gate.ts';
+import { ProducerGate } from '../../journal/producers/producer-gate.ts';
 import { producersPage } from '../../journal/producers/producers-page.ts';
 import { restoreProducers } from '../../journal/producers/restore.ts';
 import { JOURNAL_FOLDER } from '../../journal/segment-name.ts';
+import type { ProducersState } from '../../observe/daemon-state.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { ChannelReceivers, type DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import type { WriterCommand, WriterData, WriterEvent } from './journal-events.ts';
@@ -18,7 +19,7 @@ import { summariseRecovery } from './recovery-summary.ts';
 import { runWorker } from './worker-thread.ts';
 import { WriterActivityLog } from './writer-activity.ts';
 
-const NO_PRODUCERS: ProducerCounts = {
+const NO_PRODUCERS: ProducersState = {
   known: 0,
   evicted: 0,
   deduplicatedReadings: 0,

@@ -22,6 +22,7 @@
  * numbers below the first one seen are still taken, and duplicates after that.
  */
 import type { Clock } from '../../base/clock.ts';
+import type { ProducersState } from '../../observe/daemon-state.ts';
 import type { AppendBatch } from '../open-segment.ts';
 import type { AppendDone } from '../write-fault.ts';
 import { type NumberRange, ProducerNumbers } from './producer-numbers.ts';
@@ -61,15 +62,6 @@ export interface ProducerGateDeps {
   onCounted(): void;
 }
 
-export interface ProducerCounts {
-  readonly known: number;
-  readonly evicted: number;
-  readonly deduplicatedReadings: number;
-  readonly gaps: number;
-  readonly waitingRequests: number;
-  readonly waitingBytes: number;
-}
-
 export class ProducerGate {
   readonly #options: ProducerGateOptions;
   readonly #deps: ProducerGateDeps;
@@ -86,7 +78,7 @@ export class ProducerGate {
     this.#table = new ProducerTable(maxProducers, producerMaxAgeMs, deps.known, deps.clock.nowMs());
   }
 
-  get counts(): ProducerCounts {
+  get counts(): ProducersState {
     return {
       known: this.#table.size,
       evicted: this.#table.evicted,
