@@ -2,8 +2,8 @@
  * Bytes of a stream that have arrived and are not taken: the head of a message that is not whole, or all that came while
  * the stream was held.
  *
- * Invariant: memory is reserved before it is allocated, no more than twice what has arrived, and given back by `drop`
- * but for what the cut messages of a busy stream need again and again.
+ * Invariant: memory is reserved before it is allocated, no more than twice what has arrived, and given back
+ * when the stream rests, but for what its next message that is cut will need.
  */
 import { PREFIX_BYTES, STREAM_WINDOW_BYTES } from './stream-link.ts';
 
@@ -71,10 +71,19 @@ export class ArrivedBytes {
     return true;
   }
 
+  /** They are taken. A stream under load is held again and again, so it keeps what memory one window needs. */
   drop(): void {
     this.from = 0;
     this.to = 0;
-    if (this.bytes.length <= KEPT_BYTES) return;
+    if (this.bytes.length > STREAM_WINDOW_BYTES) this.#release();
+  }
+
+  /** The stream rests. */
+  rest(): void {
+    if (this.isEmpty && this.bytes.length > KEPT_BYTES) this.#release();
+  }
+
+  #release(): void {
     this.#reservation.give(this.bytes.length);
     this.bytes = NOTHING;
   }

@@ -12,7 +12,7 @@
  * 1. Each message enters the books once, when it is whole and first offered, and leaves them once; a stream as such is
  *    in no books. `shared.openCalls` counts the messages that are in them, `shared.openStreams` the streams.
  * 2. Messages are offered one after the other, in order: none before the one before it was taken.
- * 3. `#acknowledged` only grows, by one, in order; the client hears of it before it hears of an ending.
+ * 3. `#acknowledgements.requests` only grows, by one, in order; the client hears of it before it hears of an ending.
  * 4. What has arrived and is not taken is at most the stream's window and one message. It is taken from the receive budget,
  *    and so is what each request costs that is not acknowledged.
  */
@@ -32,9 +32,10 @@ import {
   StreamAccount,
   tooLarge,
 } from './stream-account.ts';
-import { ACKNOWLEDGEMENT_MAX_BYTES, frameAcknowledgement } from './stream-acknowledgement.ts';
+import { StreamAcknowledgements } from './stream-acknowledgement.ts';
 import {
   MAX_STREAM_UNACKNOWLEDGED,
+  MAX_STREAM_UNDER_WAY_BYTES,
   PREFIX_BYTES,
   type SensorStreamShared,
   type StreamLink,
@@ -48,6 +49,8 @@ export class SensorStream implements CallContext {
   readonly waitsForRoom = true;
   isRepeat = false;
   cancelled = false;
+  /** Framed, of the requests whose outcome is not known yet. */
+  underWayBytes = 0;
   onCancelled: (() => void) | undefined = undefined;
 
   readonly #link: StreamLink;
@@ -58,8 +61,7 @@ export class SensorStream implements CallContext {
   readonly #held: ArrivedBytes;
   /** Requests taken; the number of the next one. */
   #taken = 0;
-  #acknowledged = 0;
-  #told = 0;
+  readonly #acknowledgements: StreamAcknowledgements;
   /** Acknowledged before an earlier one. */
   readonly #early = new Set<number>();
   /** The next request is in the books, but not taken. */
@@ -73,8 +75,7 @@ export class SensorStream implements CallContext {
   #endingCode: number | undefined;
   #endingAt = Number.POSITIVE_INFINITY;
   #retry: Timer | undefined;
-  #isDue = false;
-  #isBlocked = false;
+  #isGoingOn = false;
   #isEnded = false;
 
   constructor(link: StreamLink, shared: SensorStreamShared, call: StreamOpening) {
@@ -85,6 +86,7 @@ export class SensorStream implements CallContext {
     this.deadlineMs = call.deadlineMs;
     this.#encoding = call.encoding;
     this.#account = new StreamAccount(shared);
+    this.#acknowledgements = new StreamAcknowledgements(link, () => this.#settle());
     this.#held = new ArrivedBytes(this.#account, shared.maxRequestBytes);
     shared.openStreams++;
   }
@@ -126,8 +128,7 @@ export class SensorStream implements CallContext {
   }
 
   onAcknowledgementLeft(): void {
-    this.#isBlocked = false;
-    if (this.#told < this.#acknowledged) this.#acknowledgeSoon();
+    if (!this.#isEnded) this.#acknowledgements.onLeft();
   }
 
   /** The client or the connection is gone, or reset the stream. */
@@ -183,8 +184,8 @@ export class SensorStream implements CallContext {
 
   /** True when the handler took it. Else it stays where it is: the stream is held, or closes. */
   #offer(bytes: Buffer, start: number, end: number): boolean {
-    const unacknowledged = this.#taken - this.#acknowledged;
-    if (unacknowledged >= MAX_STREAM_UNACKNOWLEDGED) {
+    const unacknowledged = this.#taken - this.#acknowledgements.requests;
+    if (unacknowledged >= MAX_STREAM_UNACKNOWLEDGED || this.underWayBytes >= MAX_STREAM_UNDER_WAY_BYTES) {
       this.#holdOn();
       return false;
     }
@@ -195,15 +196,20 @@ export class SensorStream implements CallContext {
     if (!this.#isOffered) this.#account.enter();
     this.#isOffered = true;
     const number = this.#taken;
+    const underWayBytes = end - start;
+    this.underWayBytes += underWayBytes;
     try {
-      this.#shared.handler(content, this, (outcome) => this.#onOutcome(number, outcome));
+      this.#shared.handler(content, this, (outcome) => {
+        this.underWayBytes -= underWayBytes;
+        this.#onOutcome(number, outcome);
+      });
     } catch (error) {
       this.#fault(failed('internal', 'a fault of the server'));
       this.#shared.onHandlerFault(error);
     }
     if (this.#isClosing) return false;
     // It waits for queue room (and has told how to be withdrawn), or for time to pass.
-    if (this.onCancelled !== undefined || this.#retry !== undefined) {
+    if (this.#isWaiting) {
       this.#holdOn();
       return false;
     }
@@ -261,12 +267,19 @@ export class SensorStream implements CallContext {
 
   /** Whoever let it go is in the midst of letting others go. */
   #goOnSoon(): void {
+    if (this.#isGoingOn || this.#isWaiting) return;
+    this.#isGoingOn = true;
     queueMicrotask(this.#goOn);
   }
 
+  /** For room or for time; whoever it waits for lets it go. */
+  get #isWaiting(): boolean {
+    return this.onCancelled !== undefined || this.#retry !== undefined;
+  }
+
   readonly #goOn = (): void => {
-    const isWaiting = this.onCancelled !== undefined || this.#retry !== undefined;
-    if (!this.#isHeld || this.#isClosing || isWaiting) return;
+    this.#isGoingOn = false;
+    if (!this.#isHeld || this.#isClosing || this.#isWaiting) return;
     this.#isHeld = false;
     this.#takeHeld();
     if (this.#isHeld || this.#isClosing) return;
@@ -275,11 +288,11 @@ export class SensorStream implements CallContext {
   };
 
   #onOutcome(number: number, outcome: Outcome): void {
-    if (this.#isEnded || number < this.#acknowledged) return;
+    if (this.#isEnded || number < this.#acknowledgements.requests) return;
     if (outcome.kind === 'ok') {
-      if (number === this.#acknowledged && number < this.#taken) this.#acknowledgeNext();
+      if (number === this.#acknowledgements.requests && number < this.#taken) this.#acknowledgeNext();
       else this.#early.add(number);
-      this.#advance(number < this.#acknowledged);
+      this.#advance(number < this.#acknowledgements.requests);
     } else if (number === this.#taken && isMendedByTime(outcome)) {
       if (outcome.retryAfterMs === NEVER_RETRY) this.#fault(outcome);
       else this.#tryAgain(outcome.retryAfterMs ?? 1);
@@ -301,7 +314,7 @@ export class SensorStream implements CallContext {
   // --- acknowledgements and the end -------------------------------------------------------------------
 
   #acknowledgeNext(): void {
-    this.#acknowledged++;
+    this.#acknowledgements.requests++;
     this.#account.acknowledged();
   }
 
@@ -310,33 +323,16 @@ export class SensorStream implements CallContext {
     let isFurther = hasAdvanced;
     while (
       this.#early.size > 0 &&
-      this.#acknowledged < this.#taken &&
-      this.#early.delete(this.#acknowledged)
+      this.#acknowledgements.requests < this.#taken &&
+      this.#early.delete(this.#acknowledgements.requests)
     ) {
       this.#acknowledgeNext();
       isFurther = true;
     }
     if (!isFurther) return;
-    this.#acknowledgeSoon();
+    this.#link.onAdvanced();
+    this.#acknowledgements.tellSoon();
     if (this.#isHeld) this.#goOnSoon();
-  }
-
-  /** All that are acknowledged in this turn are told of in one message. */
-  #acknowledgeSoon(): void {
-    if (this.#isDue || this.#isBlocked) return;
-    this.#isDue = true;
-    queueMicrotask(() => {
-      this.#isDue = false;
-      this.#tell();
-      this.#settle();
-    });
-  }
-
-  #tell(): void {
-    if (this.#isEnded || this.#told === this.#acknowledged) return;
-    this.#told = this.#acknowledged;
-    const framed = Buffer.allocUnsafe(ACKNOWLEDGEMENT_MAX_BYTES);
-    this.#isBlocked = !this.#link.acknowledge(frameAcknowledgement(framed, this.#told));
   }
 
   /** The next request is what ends the stream. */
@@ -365,18 +361,20 @@ export class SensorStream implements CallContext {
   /** Ends the stream once everything before its end is acknowledged. */
   #settle(): void {
     if (this.#isEnded) return;
+    if (this.#acknowledgements.requests === this.#taken) this.#held.rest();
     if (this.#ending !== undefined) {
-      if (this.#acknowledged === this.#endingAt && !this.#isDue)
+      if (this.#acknowledgements.requests === this.#endingAt && !this.#acknowledgements.isDue)
         this.#end(this.#ending, this.#endingCode, true);
     } else if (this.#isHalfClosed && !this.#isHeld) {
       if (!this.#held.isEmpty) this.#fault(failed('protocol', 'the message is cut off'));
-      else if (this.#acknowledged === this.#taken && !this.#isDue) this.#end(undefined, undefined, true);
+      else if (this.#acknowledgements.requests === this.#taken && !this.#acknowledgements.isDue)
+        this.#end(undefined, undefined, true);
     }
   }
 
   #end(outcome: Refused | Failed | undefined, code: number | undefined, isAnswered: boolean): void {
     if (this.#isEnded) return;
-    this.#tell();
+    this.#acknowledgements.tell();
     this.#isEnded = true;
     this.#isClosing = true;
     this.cancelled = true;

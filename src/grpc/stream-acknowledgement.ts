@@ -1,13 +1,61 @@
-/** StreamAck as bytes: requests acknowledged so far on this stream, with the prefix that gRPC asks for. */
+/**
+ * StreamAck: how many requests of a stream are acknowledged, told once per turn of the event loop.
+ *
+ *   told ──more are acknowledged──▶ due ──end of the turn──▶ told
+ *                                    └── the client has no window for the last one ──▶ blocked ──it left──▶ due
+ *
+ * Invariant: at most one message waits for the client's window, however many requests are acknowledged meanwhile.
+ */
+import { PREFIX_BYTES, type StreamLink } from './stream-link.ts';
 
 /** Prefix, tag, and seven groups of seven bits: beyond 2^49 requests no stream lives. */
-export const ACKNOWLEDGEMENT_MAX_BYTES = 5 + 1 + 8;
+const MAX_BYTES = PREFIX_BYTES + 1 + 7;
 /** Field 1, varint. */
 const REQUESTS_TAG = 0x08;
 
+export class StreamAcknowledgements {
+  requests = 0;
+  #told = 0;
+  /** `requests` will be told at the end of this turn. */
+  isDue = false;
+  #isBlocked = false;
+  readonly #link: StreamLink;
+  readonly #onTold: () => void;
+
+  constructor(link: StreamLink, onTold: () => void) {
+    this.#link = link;
+    this.#onTold = onTold;
+  }
+
+  tellSoon(): void {
+    if (this.isDue || this.#isBlocked) return;
+    this.isDue = true;
+    queueMicrotask(this.#atEndOfTurn);
+  }
+
+  readonly #atEndOfTurn = (): void => {
+    this.isDue = false;
+    this.tell();
+    this.#onTold();
+  };
+
+  tell(): void {
+    if (this.#told === this.requests) return;
+    this.#told = this.requests;
+    const framed = Buffer.allocUnsafe(MAX_BYTES);
+    this.#isBlocked = !this.#link.acknowledge(frameAcknowledgement(framed, this.#told));
+  }
+
+  /** The last one has left. */
+  onLeft(): void {
+    this.#isBlocked = false;
+    if (this.#told < this.requests) this.tellSoon();
+  }
+}
+
 /** Writes to the start of `out`; returns the part that was written. */
-export function frameAcknowledgement(out: Buffer, requests: number): Buffer {
-  let at = 5;
+function frameAcknowledgement(out: Buffer, requests: number): Buffer {
+  let at = PREFIX_BYTES;
   out[at++] = REQUESTS_TAG;
   let rest = requests;
   while (rest >= 0x80) {
@@ -16,6 +64,6 @@ export function frameAcknowledgement(out: Buffer, requests: number): Buffer {
   }
   out[at++] = rest;
   out[0] = 0;
-  out.writeUInt32BE(at - 5, 1);
+  out.writeUInt32BE(at - PREFIX_BYTES, 1);
   return out.subarray(0, at);
 }

@@ -19,6 +19,12 @@ export const STREAM_WINDOW_BYTES = 256 * 1024;
  * the disk it allows 1.6 million requests a second.
  */
 export const MAX_STREAM_UNACKNOWLEDGED = 8192;
+/**
+ * The same in bytes. Without it fast clients fill all of QUEUE_BYTES, and memory that falls out of the processor's caches
+ * costs a fifth of the readings per CPU-second (measured with 100 readings a request: 60 of them under way on each of 8
+ * streams cost nothing, 120 cost 7%, thousands 21%). A request larger than that goes alone.
+ */
+export const MAX_STREAM_UNDER_WAY_BYTES = 256 * 1024;
 /** Of the receive budget, for its closure and its places in arrays, until it is acknowledged. */
 export const UNACKNOWLEDGED_COST_BYTES = 160;
 
@@ -29,6 +35,8 @@ export interface StreamLink {
   acknowledge(framed: Buffer): boolean;
   /** Undefined: OK. Comes after all acknowledgements. */
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void;
+  /** More requests are acknowledged than before. */
+  onAdvanced(): void;
   /** Nothing more is to be read until `resume`. */
   pause(): void;
   resume(): void;

@@ -5,7 +5,11 @@ import { setTimeout as passed } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
 import { failed, NEVER_RETRY, OK, refused } from '../../src/base/outcome.ts';
-import { MAX_STREAM_UNACKNOWLEDGED, STREAM_WINDOW_BYTES } from '../../src/grpc/stream-link.ts';
+import {
+  MAX_STREAM_UNACKNOWLEDGED,
+  MAX_STREAM_UNDER_WAY_BYTES,
+  STREAM_WINDOW_BYTES,
+} from '../../src/grpc/stream-link.ts';
 import { BareClient, frame, TestClient } from '../support/grpc-client.ts';
 import { type HandledCall, TestServer, TRANSPORTS } from '../support/grpc-server.ts';
 import { requestsOf, STREAM_PATH, TestStream } from '../support/stream-client.ts';
@@ -189,6 +193,44 @@ for (const transport of TRANSPORTS) {
       stream.call.end();
       assert.equal((await stream.ended).code, status.OK);
       assert.equal(stream.last, MAX_STREAM_UNACKNOWLEDGED + 10);
+    });
+
+    test('in bytes too, however small their number', async () => {
+      const responds: HandledCall['respond'][] = [];
+      server.handler = (_request, _call, respond) => void responds.push(respond);
+      const stream = open();
+      const message = Buffer.alloc(32 * 1024);
+      const messages = (4 * MAX_STREAM_UNDER_WAY_BYTES) / message.length;
+      for (let i = 0; i < messages; i++) stream.send(message);
+      stream.call.end();
+      let most = 0;
+      for (let answered = 0; answered < messages; answered++) {
+        while (responds.length === answered) await passed(1);
+        most = Math.max(most, responds.length - answered);
+        responds[answered]!(OK);
+      }
+      assert.equal((await stream.ended).code, status.OK);
+      assert.equal(stream.last, messages);
+      assert.ok(most <= MAX_STREAM_UNDER_WAY_BYTES / message.length + 1, `${most} under way`);
+    });
+
+    test('messages larger than a window, one behind the other', async () => {
+      const large = await TestServer.start(transport, { maxRequestBytes: 4 * 1024 * 1024 });
+      const seen: number[] = [];
+      large.handler = (request, _call, respond) => {
+        seen.push(request.length);
+        setImmediate(respond, OK);
+      };
+      const largeClient = new TestClient(large.target);
+      const stream = new TestStream(largeClient.bare);
+      const sizes = [3 * STREAM_WINDOW_BYTES, 10, 4 * 1024 * 1024, 0, STREAM_WINDOW_BYTES];
+      stream.send(...sizes.map((size) => Buffer.alloc(size)));
+      stream.call.end();
+      assert.equal((await stream.ended).code, status.OK);
+      assert.deepEqual(seen, sizes);
+      assert.equal(large.server.stats().receiveBufferUsedBytes, 0);
+      largeClient.close();
+      large.destroy();
     });
 
     test('messages cut anywhere, several at once, compressed ones, and one of 60 KiB', async () => {
