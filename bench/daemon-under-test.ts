@@ -12,6 +12,8 @@ export interface DaemonWish {
 }
 
 export class DaemonUnderTest {
+  /** What is run; undefined: the sources of the checkout. */
+  static entry: string | undefined;
   readonly folder: string;
   readonly grpc: string;
   readonly admin: string;
@@ -31,6 +33,7 @@ export class DaemonUnderTest {
       { LOGGER_MIN_LOG_LEVEL: 'info', ...environment },
       [],
       pinned(cores.daemon, []),
+      DaemonUnderTest.entry,
     );
     const kill = (): void => daemon.signal('SIGKILL');
     process.once('exit', kill);

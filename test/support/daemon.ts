@@ -27,15 +27,16 @@ export class DaemonProcess {
   readonly #child: ChildProcess;
   #waiting: { matches: (record: LogRecord) => boolean; resolve: (record: LogRecord) => void }[] = [];
 
-  /** `launcher`: a program that becomes the daemon, such as taskset. */
+  /** `launcher`: a program that becomes the daemon, such as taskset. `entry`: built, in place of the sources. */
   constructor(
     folder: string,
     environment: Readonly<Record<string, string>>,
     args: readonly string[] = [],
     launcher: readonly string[] = [],
+    entry = ENTRY,
   ) {
     this.folder = folder;
-    const [program, ...rest] = [...launcher, process.execPath, ENTRY, 'serve', ...args];
+    const [program, ...rest] = [...launcher, process.execPath, entry, 'serve', ...args];
     this.#child = spawn(program!, rest, {
       // A folder without an .env file, so that a developer's own does not change what is tested.
       cwd: tmpdir(),
