@@ -6,7 +6,6 @@
  *   ROUNDS=20 SEED=7 npm test -- test/crash       other moments
  */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../src/base/random.ts';
@@ -14,6 +13,7 @@ import { numbersIn } from '../../src/journal/producers/line-numbers.ts';
 import { allLines } from '../../src/journal/reader.ts';
 import { runCommand } from '../support/command-line.ts';
 import { daemonHome } from '../support/daemon.ts';
+import { freePort } from '../support/free-port.ts';
 import { NumberedClient } from '../support/numbered-client.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
@@ -26,16 +26,6 @@ const MOST_DELAY_MS = 30;
 
 interface Book {
   readonly difference: number;
-}
-
-/** One that is free now; the daemon has to find it free again after each kill. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 test(`${ROUNDS} x kill -9 under numbered load`, { timeout: (ROUNDS + 20) * 20_000 }, async (t) => {
