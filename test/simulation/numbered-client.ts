@@ -2,8 +2,8 @@
  * A producer that numbers its readings, keeps a window of requests under way, and sends each again, the very
  * same, until it is acknowledged: it never skips a number.
  *
- * Held against it: what was acknowledged is there, with its numbers. That a number is there once is asked of it
- * as soon as the daemon promises that.
+ * Held against it: each of its readings is there at most once, whatever was repeated, and once when acknowledged,
+ * which is never before it is written.
  */
 
 import type { ClientParts, Clients, Habits } from './clients.ts';
@@ -23,6 +23,8 @@ export class NumberedClient {
   /** Oldest first; made and not acknowledged yet. */
   readonly #window: Submission[] = [];
   #isAwake = false;
+  /** Its first request was acknowledged. Until then it goes alone: a producer that is not known may start anywhere. */
+  #isKnown = false;
   underWay = 0;
 
   constructor(producer: string, habits: Habits, parts: ClientParts, all: Clients) {
@@ -44,7 +46,7 @@ export class NumberedClient {
     const { scheduler, random } = this.#parts;
     scheduler.after(this.#all.pauseMs * 2 * random.next(), NOBODY, 'producer', () => {
       this.#isAwake = false;
-      if (this.#window.length < this.#habits.window) {
+      if (this.#window.length < (this.#isKnown ? this.#habits.window : 1)) {
         if (!this.#all.mayBegin()) return;
         this.#all.counts.numberedRequests++;
         this.#send(this.#make());
@@ -84,6 +86,7 @@ export class NumberedClient {
         this.underWay--;
         this.#all.count(outcome);
         if (outcome !== 'broken' && outcome.kind === 'ok') {
+          this.#isKnown = true;
           this.#window.splice(this.#window.indexOf(submission), 1);
         } else {
           this.#later(submission);

@@ -108,12 +108,18 @@ export class Oracle {
 
   /** The process died; the operating system did not. */
   processDied(): void {
-    if (this.#promises.ack === 'accepted') this.#permit(() => true);
+    this.#permit((submission) => this.#ackOf(submission) === 'accepted');
   }
 
   /** A thread died, or the disk failed: what was only queued is lost. */
   queueLost(): void {
-    if (this.#promises.ack === 'accepted') this.#permit(() => true);
+    this.#permit((submission) => this.#ackOf(submission) === 'accepted');
+  }
+
+  /** Numbered requests are never acknowledged before they are written. */
+  #ackOf({ numbers }: Submission): AckMode {
+    const { ack } = this.#promises;
+    return ack === 'accepted' && numbers !== undefined ? 'written' : ack;
   }
 
   /** `isHealthy`: no sync failed in this life, so that SYNC_INTERVAL bounds what is lost. */
@@ -121,12 +127,11 @@ export class Oracle {
     const { ack, syncIntervalMs } = this.#promises;
     if (ack === 'synced') return;
     // Two syncs may follow each other, and each timer and thread may be as late as anything was.
-    const boundMs =
-      ack === 'written' && isHealthy
-        ? 2 * syncIntervalMs + 3 * this.slowestMs + 10
-        : Number.POSITIVE_INFINITY;
+    const boundMs = isHealthy ? 2 * syncIntervalMs + 3 * this.slowestMs + 10 : Number.POSITIVE_INFINITY;
     const nowMs = this.#nowMs();
-    this.#permit((submission) => nowMs - submission.decidedAtMs < boundMs);
+    this.#permit(
+      (submission) => this.#ackOf(submission) === 'accepted' || nowMs - submission.decidedAtMs < boundMs,
+    );
   }
 
   #permit(applies: (submission: Submission) => boolean): void {
@@ -170,8 +175,9 @@ export class Oracle {
         reading.seenInLook = this.#look;
         reading.seenTimes = 0;
       }
-      if (++reading.seenTimes > submission.mayBeWritten) {
-        const allowed = submission.mayBeWritten;
+      const { numbers, mayBeWritten } = submission;
+      const allowed = numbers === undefined ? mayBeWritten : Math.min(1, mayBeWritten);
+      if (++reading.seenTimes > allowed) {
         const told = submission.decided === undefined ? 'unanswered' : JSON.stringify(submission.decided);
         throw new Violation(
           `${reading.name} is there ${reading.seenTimes} times, now in ${file}, and ${allowed} may be (${told})`,
@@ -186,7 +192,7 @@ export class Oracle {
     if (!look.requiresAcknowledged) return;
     const life = this.lives.length - 1;
     const isQueued = (submission: Submission): boolean =>
-      look.isRunning && this.#promises.ack === 'accepted' && submission.life === life;
+      look.isRunning && this.#ackOf(submission) === 'accepted' && submission.life === life;
     for (const submission of this.#submissions) {
       if ((submission.decided?.kind !== 'ok' || isQueued(submission)) && !submission.isSettled) continue;
       for (const reading of submission.readings) {

@@ -24,6 +24,8 @@ export interface Submission {
   readonly id: string;
   readonly request: Uint8Array;
   readonly readings: readonly ExpectedReading[];
+  /** Undefined: not numbered. */
+  readonly numbers: Numbers | undefined;
   /** Whose ACK it was sent under; and in which life of the daemon it arrived, -1 as long as it has not. */
   life: number;
   /** Attempts that a server had and did not refuse: each may have been written. */
@@ -84,6 +86,7 @@ export function makeSubmission(
   const submission = {
     id,
     readings: made,
+    numbers,
     life: -1,
     mayBeWritten: 0,
     decided: undefined,
