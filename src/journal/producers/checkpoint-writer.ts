@@ -1,6 +1,10 @@
 /**
  * Writes a checkpoint of the producers whenever a segment is begun. A checkpoint that cannot be written costs nothing
  * but time at the next start, which then takes an older one and reads more; so faults here fail nothing.
+ *
+ * Invariant: a checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known
+ * when the oldest one that is not was begun. The page cache may keep a checkpoint and lose the lines it speaks of; a
+ * number that counts as taken then would be acknowledged to whoever sends it again, and be nowhere.
  */
 import { join } from 'node:path';
 import type { FileSystem } from '../file-system.ts';
@@ -17,8 +21,8 @@ export class CheckpointWriter {
   readonly #journalFolder: string;
   readonly #records: () => readonly ProducerRecord[];
   readonly #onFault: (error: unknown) => void;
-  /** Begun and not closed: their lines may not all be in a checkpoint that is written now. */
-  readonly #open = new Set<number>();
+  /** Begun and not closed, each with what was known when it was begun. */
+  readonly #open = new Map<number, readonly ProducerRecord[]>();
   #written: string[] = [];
 
   constructor(
@@ -34,12 +38,13 @@ export class CheckpointWriter {
   }
 
   segmentOpened(number: number, file: string): void {
-    this.#open.add(number);
-    const producers = this.#records();
+    this.#open.set(number, this.#records());
+    const scanFrom = Math.min(...this.#open.keys());
+    const producers = this.#open.get(scanFrom)!;
     if (producers.length === 0) return;
     const path = join(this.#journalFolder, producersFile(parseSegmentFile(file)!.base));
     try {
-      this.#write(path, encodeCheckpoint({ segment: number, scanFrom: Math.min(...this.#open), producers }));
+      this.#write(path, encodeCheckpoint({ segment: number, scanFrom, producers }));
       this.#written.push(path);
       if (this.#written.length > KEPT_CHECKPOINTS) this.#fileSystem.unlinkSync(this.#written.shift()!);
     } catch (error) {
