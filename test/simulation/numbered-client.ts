@@ -23,8 +23,12 @@ export class NumberedClient {
   /** Oldest first; made and not acknowledged yet. */
   readonly #window: Submission[] = [];
   #isAwake = false;
-  /** Its first request was acknowledged. Until then it goes alone: a producer that is not known may start anywhere. */
+  /**
+   * The daemon knows us: the last thing it said was an acknowledgement. Until then the oldest request goes alone, since
+   * to a daemon that does not know us what we send first says that all before it is done.
+   */
   #isKnown = false;
+  #isRetryArmed = false;
   underWay = 0;
 
   constructor(producer: string, habits: Habits, parts: ClientParts, all: Clients) {
@@ -36,7 +40,8 @@ export class NumberedClient {
 
   /** Also after a pause of the world: what was not acknowledged is sent again. */
   wake(): void {
-    for (const submission of this.#window) this.#later(submission);
+    this.#isKnown = false;
+    this.#sendAgain();
     this.#nextRequest();
   }
 
@@ -49,7 +54,8 @@ export class NumberedClient {
       if (this.#window.length < (this.#isKnown ? this.#habits.window : 1)) {
         if (!this.#all.mayBegin()) return;
         this.#all.counts.numberedRequests++;
-        this.#send(this.#make());
+        const submission = this.#make();
+        if (this.#isKnown || this.#window.length === 1) this.#send(submission);
       }
       this.#nextRequest();
     });
@@ -74,7 +80,10 @@ export class NumberedClient {
     if (this.#connection === undefined || this.#connection.isBroken) {
       this.#connection = network.connect(`simulated-${this.#producer}`);
     }
-    if (this.#connection === undefined) return;
+    if (this.#connection === undefined) {
+      this.#sendAgain();
+      return;
+    }
     this.underWay++;
     this.#all.counts.attempts++;
     this.#connection.call({
@@ -85,20 +94,28 @@ export class NumberedClient {
       onEnd: (outcome) => {
         this.underWay--;
         this.#all.count(outcome);
-        if (outcome !== 'broken' && outcome.kind === 'ok') {
-          this.#isKnown = true;
-          this.#window.splice(this.#window.indexOf(submission), 1);
-        } else {
-          this.#later(submission);
+        if (outcome === 'broken' || outcome.kind !== 'ok') {
+          this.#isKnown = false;
+          this.#sendAgain();
+          return;
         }
+        this.#window.splice(this.#window.indexOf(submission), 1);
+        if (this.#isKnown || this.underWay > 0) return;
+        this.#isKnown = true;
+        for (const next of [...this.#window]) this.#send(next);
       },
     });
   }
 
-  #later(submission: Submission): void {
+  /** The oldest first, once nothing is under way. */
+  #sendAgain(): void {
+    if (this.#isRetryArmed) return;
+    this.#isRetryArmed = true;
     const { scheduler, random } = this.#parts;
     scheduler.after(10 + 100 * random.next(), NOBODY, 'producer sends again', () => {
-      if (this.#all.isSending && this.#window.includes(submission)) this.#send(submission);
+      this.#isRetryArmed = false;
+      const oldest = this.#window[0];
+      if (this.#all.isSending && this.underWay === 0 && oldest !== undefined) this.#send(oldest);
     });
   }
 }
