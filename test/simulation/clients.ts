@@ -27,6 +27,9 @@ export interface Habits {
   readonly requestsPerLife: number;
 }
 
+/** A client that looks without a pause whether it may send would look for ever at one moment. */
+const SHORTEST_PAUSE_MS = 0.3;
+
 export interface ClientCounts {
   requests: number;
   numberedRequests: number;
@@ -73,7 +76,8 @@ export class Clients {
     const { clients, producers, pauseMs, requestsPerLife } = this.#habits;
     this.isSending = true;
     this.#requestsLeft = requestsPerLife;
-    this.pauseMs = pauseMs ?? (durationMs * (clients + producers)) / requestsPerLife;
+    this.pauseMs =
+      pauseMs ?? Math.max(SHORTEST_PAUSE_MS, (durationMs * (clients + producers)) / requestsPerLife);
     for (const client of this.#clients) client.wake();
   }
 

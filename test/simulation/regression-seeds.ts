@@ -18,4 +18,8 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
   [7858, 'accepted, and the disk failed during the drain: lost, as the books say'],
   [976, 'pages that a power cut kept from the disk were left in the middle of a segment, torn lines and all'],
   [2113, 'a drain that began while an ingest thread was started again, and became ready just then'],
+  [
+    666,
+    'a checkpoint of producers outlived the lines it spoke of: their repeat was acknowledged and written nowhere',
+  ],
 ];

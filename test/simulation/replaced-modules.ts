@@ -30,6 +30,8 @@ const REPLACEMENTS: readonly Replacement[] = [
   { module: 'admin/http-server.ts', by: 'admin-server.ts' },
   { module: 'journal/json-writer.ts', by: 'json-writer.ts', importer: /writer-worker\.ts$/ },
   { module: 'journal/segment-scan.ts', by: 'segment-scan.ts', importer: /recovery\.ts$/ },
+  { module: 'journal/producers/producer-numbers.ts', by: 'producer-numbers.ts' },
+  { module: 'journal/producers/restore.ts', by: 'restore.ts' },
   { module: 'observe/event-loop-delay.ts', by: 'event-loop-delay.ts' },
   { module: 'observe/recorder.ts', by: 'recorder.ts' },
 ];
