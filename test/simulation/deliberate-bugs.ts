@@ -15,6 +15,10 @@ export interface Bug {
   writer?(real: JsonWriter): JsonWriter;
   /** In place of what recovery finds in a segment. */
   scan?(real: SegmentScan, sizeBytes: number): SegmentScan;
+  /** Numbers of a failed write stay taken. */
+  readonly keepsFailedNumbers?: boolean;
+  /** A start knows no producer. */
+  readonly forgetsProducers?: boolean;
   /** A message between threads, as it arrives; false loses it. */
   message?(message: object): object | false;
 }
@@ -131,6 +135,8 @@ export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
       },
     };
   },
+  () => ({ name: 'count a number as taken before its write is known to be good', keepsFailedNumbers: true }),
+  () => ({ name: 'forget at a start which numbers the journal has', forgetsProducers: true }),
 ];
 /** Memory comes with its first batch; later ones name its number. */
 function sharedMemory(): (message: BatchMessage) => Uint8Array {
