@@ -9,7 +9,7 @@ export class TestStream {
   readonly acknowledged: number[] = [];
   readonly ended: Promise<StatusObject>;
   #waiting: (() => void)[] = [];
-  #isOver = false;
+  isOver = false;
 
   constructor(client: Client, options: { readonly deadline?: number; readonly metadata?: Metadata } = {}) {
     const asIs = (bytes: Buffer): Buffer => bytes;
@@ -27,7 +27,7 @@ export class TestStream {
     this.call.on('error', () => {});
     this.ended = new Promise((resolve) => {
       this.call.on('status', (status: StatusObject) => {
-        this.#isOver = true;
+        this.isOver = true;
         resolve(status);
         this.#wake();
       });
@@ -44,7 +44,7 @@ export class TestStream {
 
   /** Resolves with false if the stream ended first. */
   async until(requests: number): Promise<boolean> {
-    while (this.last < requests && !this.#isOver)
+    while (this.last < requests && !this.isOver)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return this.last >= requests;
   }
