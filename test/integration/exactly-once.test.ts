@@ -4,8 +4,9 @@ import { type TestContext, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { allLines } from '../../src/journal/reader.ts';
 import { linesOf } from '../../src/journal/segment-stream.ts';
-import { runCommand } from '../support/command-line.ts';
+import { runCommand, startCommand } from '../support/command-line.ts';
 import { daemonHome } from '../support/daemon.ts';
+import { freePort } from '../support/free-port.ts';
 import { type CallResult, TestClient } from '../support/grpc-client.ts';
 import { int64Value, item, measurement } from '../support/reading-bytes.ts';
 import { bytesField, varintField } from '../support/wire-bytes.ts';
@@ -163,3 +164,34 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     assert.equal(verified.status, 0, verified.stdout + verified.stderr);
   });
 }
+
+test('send --exactly-once: a run that is repeated, over a kill in its middle, is there once', async (t) => {
+  const { home, start } = await begin(t);
+  const port = await freePort();
+  const first = await start({ GRPC_SERVER_SOCKET: `127.0.0.1:${port}` });
+  const args = [
+    'send',
+    ...['--exactly-once', '--producer-id', 'run-1', '--count', '20000', '--sensors', '50', '--json'],
+    ...['--target', `127.0.0.1:${port}`, '--readings-per-request', '10'],
+  ];
+  const running = startCommand(args);
+  while (
+    !(await (await fetch(`http://${first.admin}/metrics`)).text()).match(
+      /^telemetry_sink_readings_written_total [1-9]\d{3}/m,
+    )
+  );
+  first.daemon.signal('SIGKILL');
+  await first.daemon.exited;
+  const second = await start({ GRPC_SERVER_SOCKET: `127.0.0.1:${port}` });
+  const { status: exit, stdout, stderr } = await running.finished;
+  assert.equal(exit, 0, stderr);
+  const summary = JSON.parse(stdout) as { readings: { acknowledged: number; possible_duplicates: number } };
+  assert.deepEqual([summary.readings.acknowledged, summary.readings.possible_duplicates], [20_000, 0]);
+  assert.match(stderr, /Producer ids begin with run-1\//);
+  // Once more, as somebody does who lost the output.
+  assert.equal((await runCommand(args)).status, 0);
+  assert.equal((await second.daemon.stop()).status, 0);
+  const numbers = await numbersIn(home.folder);
+  assert.equal(Object.keys(numbers).length, 50);
+  for (const [producer, found] of Object.entries(numbers)) assert.deepEqual(found, upTo(400), producer);
+});

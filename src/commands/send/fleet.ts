@@ -123,7 +123,7 @@ export class FleetSource implements RequestSource {
       encoder.append(nameField, seconds, milliseconds * NANOS_PER_MS + createdAtNanos(number), this.#labels);
     }
     const name = this.#names[sensor]!;
-    if (plan.numbered) encoder.number(Buffer.from(name, 'utf8'), first);
+    if (plan.numbered) encoder.number(Buffer.from(plan.producerPrefix + name, 'utf8'), first);
     return {
       body: encoder.finish(),
       readings: count,

@@ -12,7 +12,9 @@
  *   1. in flight + waiting <= concurrency: a request keeps its place until it has ended, which bounds
  *      memory however long the daemon refuses.
  *   2. Every request taken ends exactly once, in one of the three ends.
- *   3. Latency runs from the intended start to the OK, retries and waiting for a place included.
+ *   3. With `exactlyOnce` at most one request of a sensor is in flight or waiting for its retry; those behind it keep
+ *      their places. What is behind one that the daemon refused for good can never be taken, and ends undelivered.
+ *   4. Latency runs from the intended start to the OK, retries and waiting for a place included.
  */
 import type { ServiceError } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
@@ -41,6 +43,8 @@ interface Flight {
 
 export interface LoadRunOptions {
   readonly isOpenLoop: boolean;
+  /** One request of a sensor at a time, in order: its readings are numbered, and the daemon drops repeats. */
+  readonly exactlyOnce: boolean;
   readonly concurrency: number;
   readonly timeoutMs: number;
   readonly retries: number;
@@ -73,6 +77,8 @@ export class LoadRun {
   readonly #parts: LoadRunParts;
   readonly #release: GroupRelease | undefined;
   readonly #waiting = new Map<Flight, Timer>();
+  /** By sensor: what stands behind the request that is under way. */
+  readonly #behind = new Map<string, Flight[]>();
   readonly #finished = Promise.withResolvers<void>();
   #endTimer: Timer | undefined;
   #silentSinceMs: number | undefined;
@@ -143,9 +149,46 @@ export class LoadRun {
       const request = source.take();
       this.counters.requestsTaken++;
       this.counters.readingsTaken += request.readings;
-      this.#attempt({ request, intendedMs, sentMs: 0, attempts: 0, ambiguous: false, isCountedTwice: false });
+      this.#begin({ request, intendedMs, sentMs: 0, attempts: 0, ambiguous: false, isCountedTwice: false });
     }
     return undefined;
+  }
+
+  #begin(flight: Flight): void {
+    const sensor = this.#orderedBy(flight);
+    const behind = sensor === undefined ? undefined : this.#behind.get(sensor);
+    if (behind !== undefined) {
+      behind.push(flight);
+      this.counters.waiting++;
+      return;
+    }
+    if (sensor !== undefined) this.#behind.set(sensor, []);
+    this.#attempt(flight);
+  }
+
+  #orderedBy({ request: { identity } }: Flight): string | undefined {
+    return this.#options.exactlyOnce && 'sensor_name' in identity ? identity.sensor_name : undefined;
+  }
+
+  /** The request has ended; with `isDelivered` the next one of its sensor may go. */
+  #goOn(flight: Flight, isDelivered: boolean): void {
+    const sensor = this.#orderedBy(flight);
+    if (sensor === undefined) return;
+    const behind = this.#behind.get(sensor) ?? [];
+    if (isDelivered && this.endedEarly === undefined) {
+      const next = behind.shift();
+      if (next === undefined) this.#behind.delete(sensor);
+      else {
+        this.counters.waiting--;
+        this.#attempt(next);
+      }
+      return;
+    }
+    this.#behind.set(sensor, []);
+    for (const lost of behind) {
+      this.counters.waiting--;
+      this.#giveUp(lost);
+    }
   }
 
   #attempt(flight: Flight): void {
@@ -175,8 +218,9 @@ export class LoadRun {
     this.#parts.log?.append({
       ...request.identity,
       attempts: flight.attempts,
-      maybe_twice: flight.ambiguous,
+      maybe_twice: flight.ambiguous && !this.#options.exactlyOnce,
     });
+    this.#goOn(flight, true);
   }
 
   #failed(flight: Flight, error: ServiceError): void {
@@ -186,9 +230,12 @@ export class LoadRun {
     this.counters.lastFailure = `${name}: ${error.details}`;
     this.#watchSilence(verdict.unreachable);
     flight.ambiguous ||= verdict.ambiguous;
-    if (!verdict.retry) {
+    // Numbers before these are missing over there, and here nothing is left to send them from.
+    const isGap = this.#options.exactlyOnce && error.code === status.ABORTED;
+    if (!verdict.retry || isGap) {
       this.counters.requestsRejected++;
       this.counters.readingsRejected += flight.request.readings;
+      this.#goOn(flight, false);
       return;
     }
     const isStopped = this.endedEarly !== undefined;
@@ -208,7 +255,7 @@ export class LoadRun {
     this.#waiting.delete(flight);
     this.counters.waiting--;
     this.counters.retries++;
-    if (flight.ambiguous && !flight.isCountedTwice) {
+    if (flight.ambiguous && !flight.isCountedTwice && !this.#options.exactlyOnce) {
       flight.isCountedTwice = true;
       this.counters.possibleDuplicateRequests++;
       this.counters.possibleDuplicateReadings += flight.request.readings;
@@ -220,6 +267,7 @@ export class LoadRun {
     this.counters.requestsUndelivered++;
     this.counters.readingsUndelivered += flight.request.readings;
     if (flight.ambiguous) this.counters.readingsUncertain += flight.request.readings;
+    this.#goOn(flight, false);
   }
 
   #watchSilence(isSilent: boolean): void {

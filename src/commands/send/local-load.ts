@@ -73,6 +73,7 @@ export class LocalLoad implements Load {
     const run = new LoadRun(
       {
         isOpenLoop: plan.requestsPerSecond !== undefined,
+        exactlyOnce: plan.exactlyOnce,
         concurrency: shareOf(plan.concurrency, thread, threads),
         timeoutMs: plan.timeoutMs,
         retries: plan.retries,

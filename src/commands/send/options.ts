@@ -1,5 +1,6 @@
 /** The options of `send`, and how they become a LoadPlan. */
 
+import { randomUUID } from 'node:crypto';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import type { GroupValues } from '../../base/option.ts';
 import { optionGroup } from '../../base/option.ts';
@@ -72,6 +73,18 @@ export const whatOptions = optionGroup({
       max: 0xffff_ffff,
       default: '1',
       help: 'The same seed and options give the same readings',
+    },
+    exactlyOnce: {
+      flag: 'exactly-once',
+      type: 'boolean',
+      default: 'false',
+      help: 'Number the readings, each sensor being a producer of this run, so that the daemon drops repeats; one request of a sensor at a time',
+    },
+    producerId: {
+      flag: 'producer-id',
+      type: 'string',
+      default: '',
+      help: 'With --exactly-once: what producer ids begin with, the sensor follows; the same again repeats a run. Default: made up for each run',
     },
     numbered: {
       flag: 'numbered',
@@ -283,6 +296,17 @@ export function checkSend({ what, pace, delivery }: SendConfig): readonly string
   for (const label of what.labels) {
     if (label.indexOf('=') < 1) faults.push(`--labels ${label} is not key=value`);
   }
+  if (what.producerId !== '' && !what.exactlyOnce) faults.push('--producer-id is for --exactly-once');
+  if (what.exactlyOnce) {
+    if (what.numbered) faults.push('--exactly-once numbers the readings itself; leave --numbered out');
+    if (what.stdin)
+      faults.push('--exactly-once is for the simulated fleet; lines of --stdin have no numbers');
+    if (pace.threads > 1)
+      faults.push(
+        '--exactly-once keeps the order of each sensor and sends from one thread; leave --threads out',
+      );
+    if (Buffer.byteLength(what.producerId) > 128) faults.push('--producer-id has more than 128 bytes');
+  }
   if (what.strict && !what.stdin) faults.push('--strict is for --stdin');
   if (what.stdin) {
     if (pace.threads > 1) faults.push('--stdin is read by one thread; leave --threads out');
@@ -320,6 +344,7 @@ export function loadPlan({ what, pace, delivery, report }: SendConfig): LoadPlan
     connections: pace.connections,
     concurrency: concurrencyOf(pace),
     gzip: delivery.gzip,
+    exactlyOnce: what.exactlyOnce,
     tls: tlsWish(delivery),
     tokenFile: delivery.tokenFile === '' ? undefined : delivery.tokenFile,
     timeoutMs: delivery.timeout,
@@ -337,7 +362,8 @@ export function loadPlan({ what, pace, delivery, report }: SendConfig): LoadPlan
           valueKind: what.valueKind,
           labels: Object.fromEntries(what.labels.map(splitLabel)),
           seed: what.seed,
-          numbered: what.numbered,
+          numbered: what.numbered || what.exactlyOnce,
+          producerPrefix: what.exactlyOnce ? `${what.producerId || `send-${randomUUID().slice(0, 8)}`}/` : '',
         },
   };
 }

@@ -19,8 +19,10 @@ export interface FleetPlan {
   readonly valueKind: ValueKind;
   readonly labels: Readonly<Record<string, string>>;
   readonly seed: number;
-  /** Send producer_id (the sensor's name) and first_sequence. */
+  /** Send producer_id and first_sequence. */
   readonly numbered: boolean;
+  /** Before the sensor's name in its producer_id. */
+  readonly producerPrefix: string;
 }
 
 export interface LoadPlan {
@@ -31,6 +33,8 @@ export interface LoadPlan {
   readonly connections: number;
   readonly concurrency: number;
   readonly gzip: boolean;
+  /** One request of a sensor at a time, and repeats are no duplicates. */
+  readonly exactlyOnce: boolean;
   readonly tls: TlsWish;
   /** The path, not the token: plans are handed around and shown. */
   readonly tokenFile: string | undefined;

@@ -32,6 +32,11 @@ export async function runSend(config: SendConfig, io: SendIo): Promise<number> {
   const onWaiting = (target: string): void => {
     io.stderr.write(`Waiting for a daemon at ${target} ...\n`);
   };
+  if (plan.exactlyOnce && !config.report.quiet) {
+    io.stderr.write(
+      `Producer ids begin with ${plan.fleet!.producerPrefix} (to repeat this run without storing anything twice: --producer-id)\n`,
+    );
+  }
   const load: Load =
     threads > 1
       ? new ThreadedLoad(plan, threads, onWaiting)

@@ -11,6 +11,7 @@ import { ManualClock } from './manual-clock.ts';
 
 const OPTIONS: LoadRunOptions = {
   isOpenLoop: true,
+  exactlyOnce: false,
   concurrency: 2,
   timeoutMs: 1000,
   retries: Number.POSITIVE_INFINITY,
@@ -27,6 +28,7 @@ const PLAN: FleetPlan = {
   labels: {},
   seed: 1,
   numbered: false,
+  producerPrefix: '',
 };
 
 type Done = (error: ServiceError | null) => void;

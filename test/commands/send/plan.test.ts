@@ -16,6 +16,7 @@ const PLAN: FleetPlan = {
   labels: {},
   seed: 1,
   numbered: false,
+  producerPrefix: '',
 };
 
 test('the requests of a plan hold each reading of each sensor once, and the exact total', () => {
