@@ -10,7 +10,8 @@
  * Invariants:
  * 1. The manifest inside names exactly the files inside, besides deleted segments, so `verify` passes on it.
  * 2. Of the open segment, no file's length goes beyond what its sidecar said when it was linked.
- * 3. A copy folder whose lock is free has lost its owner, and anybody may remove it, lock in hand.
+ * 3. What retention deletes meanwhile is missing from the oldest end only, never from the middle.
+ * 4. A copy folder whose lock is free has lost its owner, and anybody may remove it, lock in hand.
  */
 import { randomBytes } from 'node:crypto';
 import { constants, copyFile, link, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -200,33 +201,44 @@ async function linkOpenPart(
 /** Links every closed segment up to `last` and writes the manifest that names them. */
 async function linkAll(folder: string, target: string, last: number | undefined): Promise<ManifestRecord[]> {
   const taken = new Map<number, ManifestRecord>();
-  // A file that is gone when we come to link it was compressed or deleted meanwhile: the manifest, whose
-  // record is written first, says which. The first look decides which segments belong to the copy, and
-  // each of those can change twice at most, so this ends.
   let highest = last;
-  for (let attempt = 0; ; attempt++) {
+  // A file that is gone when we come to link it was compressed or deleted meanwhile: the manifest, whose
+  // record is written first, says which. The first look decides which segments belong to the copy.
+  let missing: ManifestRecord | undefined;
+  for (let attempt = 0; attempt <= ATTEMPTS; ) {
     const records = [...((await loadManifest(folder))?.records.values() ?? [])];
     highest ??= records.at(-1)?.segment ?? 0;
-    let missing: ManifestRecord | undefined;
-    for (const record of records) {
-      if (record.segment > highest) break;
-      // What is linked stays linked: compressed or deleted since, it is still whole and true.
-      if (taken.get(record.segment)?.state === 'closed') continue;
-      if (record.state === 'deleted' || (await linkSegment(folder, target, record))) {
-        taken.set(record.segment, record);
-      } else {
-        missing ??= record;
-      }
+    const missed = missing?.file;
+    missing = await linkDown(folder, target, records, highest, taken);
+    if (missing === undefined) {
+      const copied = [...taken.values()].sort((a, b) => a.segment - b.segment);
+      const content = copied.map(encodeManifestRecord).join('');
+      await writeFile(join(target, JOURNAL_FOLDER, MANIFEST_FILE), content);
+      return copied.filter((record) => record.state === 'closed');
     }
-    if (missing === undefined) break;
-    if (attempt === ATTEMPTS) {
-      throw new SinkError('JOURNAL_UNREADABLE', `${missing.file} is in the manifest but not in ${folder}`);
-    }
+    attempt = missing.file === missed ? attempt + 1 : 0;
   }
-  const records = [...taken.values()].sort((a, b) => a.segment - b.segment);
-  const content = records.map(encodeManifestRecord).join('');
-  await writeFile(join(target, JOURNAL_FOLDER, MANIFEST_FILE), content);
-  return records.filter((record) => record.state === 'closed');
+  throw new SinkError('JOURNAL_UNREADABLE', `${missing!.file} is in the manifest but not in ${folder}`);
+}
+
+/**
+ * Links from the newest down to the first whose file is gone, which it returns. Retention deletes the oldest
+ * first: so by the time one is found deleted, so are all that are still to come, and the copy has no hole.
+ */
+async function linkDown(
+  folder: string,
+  target: string,
+  records: readonly ManifestRecord[],
+  highest: number,
+  taken: Map<number, ManifestRecord>,
+): Promise<ManifestRecord | undefined> {
+  for (const record of records.toReversed()) {
+    // What is linked stays linked: compressed or deleted since, it is still whole and true.
+    if (record.segment > highest || taken.get(record.segment)?.state === 'closed') continue;
+    if (record.state !== 'deleted' && !(await linkSegment(folder, target, record))) return record;
+    taken.set(record.segment, record);
+  }
+  return undefined;
 }
 
 /** False when the segment's file is not there (any more). */
