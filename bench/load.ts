@@ -5,7 +5,7 @@
  *   start ──warm-up──▶ usage of both processes ──window──▶ usage of both processes ──▶ load ends
  *
  * What counts is what was answered inside the window, over the CPU time used inside the window. h2load
- * names the end of every request; with `send` in its place, the daemon's own counter is read at both ends.
+ * names the end of every request; with `send` in its place, and for streams, the daemon's own counter is read at both ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ export type Generator = (typeof GENERATORS)[number];
 export interface LoadTarget {
   readonly pid: number;
   readonly grpc: string;
-  /** What its own books say; only `send` needs them, h2load keeps its own. */
+  /** What its own books say; `send` and streams need them, h2load keeps its own. */
   metrics?(): Promise<ReadonlyMap<string, number>>;
 }
 
@@ -42,6 +42,8 @@ export interface LoadShape {
   readonly connections: number;
   /** Requests underway on each connection. */
   readonly streams: number;
+  /** One StreamSensorValues on each connection in place of unary calls; `generator` and `streams` do not matter then. */
+  readonly isStreaming?: boolean;
   /** h2load only: instead of readings to SensorService. */
   readonly request?: LoadRequest;
   /** h2load only: start requests at this rate instead of one as soon as another was answered. */
@@ -64,6 +66,7 @@ export interface LoadWindow {
 }
 
 const ENTRY = new URL('../bin/telemetry-sink.js', import.meta.url).pathname;
+const STREAM_CLIENTS = new URL('stream-clients.ts', import.meta.url).pathname;
 export const SENSOR_PATH = '/sensor.v1.SensorService/SendSensorValues';
 /** The load starts before and goes on after the window by this much. */
 const MARGIN_MS = 500;
@@ -77,6 +80,7 @@ export function chooseGenerator(wish: string): Generator {
 export async function loadDaemon(daemon: LoadTarget, shape: LoadShape): Promise<LoadWindow> {
   const scratch = await mkdtemp(join(shape.scratch, 'telemetry-sink-load-'));
   try {
+    if (shape.isStreaming === true) return await viaStreams(daemon, shape, scratch);
     return await (shape.generator === 'h2load' ? viaH2load : viaSend)(daemon, shape, scratch);
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -118,6 +122,30 @@ async function viaSend(daemon: LoadTarget, shape: LoadShape): Promise<LoadWindow
   const { before, after } = await watchWindow(daemon, load, shape);
   const { attempt_latency_ms: latency } = JSON.parse(await load.ended) as SendSummary;
   return windowOf(before, after, after.ok - before.ok, latency);
+}
+
+const NOT_MEASURED: Percentiles = {
+  ...{ p50: Number.NaN, p90: Number.NaN, p99: Number.NaN, p999: Number.NaN },
+  max: Number.NaN,
+};
+
+async function viaStreams(daemon: LoadTarget, shape: LoadShape, scratch: string): Promise<LoadWindow> {
+  const message = join(scratch, 'message');
+  await writeFile(message, grpcMessage(requestBody(shape.readingsPerRequest)));
+  const durationMs = shape.warmUpMs + shape.durationMs + 2 * MARGIN_MS;
+  const load = startLoad(shape.cores.load, [
+    ...[process.execPath, STREAM_CLIENTS, daemon.grpc],
+    ...[String(shape.connections), String(durationMs), message],
+  ]);
+  const { before, after } = await watchWindow(daemon, load, shape);
+  const { requests } = JSON.parse(await load.ended) as { readonly requests: number };
+  const ok = await okOf(daemon);
+  if (ok !== requests) throw new Error(`${requests} requests acknowledged, ${ok} in the books`);
+  return windowOf(before, after, after.ok - before.ok, NOT_MEASURED);
+}
+
+async function okOf(daemon: LoadTarget): Promise<number> {
+  return (await daemon.metrics!()).get('telemetry_sink_requests_ok_total')!;
 }
 
 /** What `send --json` prints, as far as it is used here. */
@@ -174,8 +202,8 @@ async function watchWindow(
   shape: LoadShape,
 ): Promise<{ readonly before: Edge; readonly after: Edge }> {
   const edge = async (): Promise<Edge> => {
-    const ok =
-      shape.generator === 'send' ? (await daemon.metrics!()).get('telemetry_sink_requests_ok_total')! : 0;
+    const isCountedByDaemon = shape.generator === 'send' || shape.isStreaming === true;
+    const ok = isCountedByDaemon ? await okOf(daemon) : 0;
     return {
       atMs: Date.now(),
       ok,

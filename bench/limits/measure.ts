@@ -11,9 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { daemonEnvironment } from '../common-options.ts';
 import { type Cores, chooseCores } from '../cores.ts';
 import { DaemonUnderTest } from '../daemon-under-test.ts';
-import { type Generator, loadDaemon, type SendSummary, startLoad } from '../load.ts';
+import { type Generator, loadDaemon, startLoad } from '../load.ts';
 import { measureMaximum } from '../maximum.ts';
-import { mostRequestsPerSecond, startOpenLoop } from '../open-loop.ts';
+import { runPaced } from '../paced-load.ts';
 import { readMemory } from '../process-usage.ts';
 import { type Run, runOf } from '../run.ts';
 import { measureDisk } from './disk-speed.ts';
@@ -50,7 +50,8 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   'synced/2048': (wish) => measureSynced(wish, { connections: 32, streams: 64 }),
   'latency/1': (wish) => measureLatency(wish, 1),
   'latency/100': (wish) => measureLatency(wish, 100),
-  'threads/100': measureThreads,
+  'threads-stream/1': (wish) => measureThreads(wish, { readings: 1, isStreaming: true }),
+  'threads/100': (wish) => measureThreads(wish, { readings: 100 }),
   'memory/1': (wish) => measureMemory(wish, 1),
   'memory/100': (wish) => measureMemory(wish, 100),
   idle: measureIdle,
@@ -76,6 +77,7 @@ interface Load {
   readonly readings: number;
   readonly connections: number;
   readonly streams: number;
+  readonly isStreaming?: boolean;
   readonly cores: Cores;
 }
 
@@ -93,6 +95,7 @@ async function runUnder(
       readingsPerRequest: load.readings,
       connections: load.connections,
       streams: load.streams,
+      isStreaming: load.isStreaming ?? false,
       warmUpMs: wish.warmUpMs,
       durationMs: wish.durationMs,
       cores: load.cores,
@@ -150,49 +153,37 @@ async function measureSynced(
 }
 
 async function measureLatency(wish: LimitsWish, readings: number): Promise<readonly LimitRun[]> {
-  const { generator, cores, scratch, openLoopMs } = wish;
-  const connections = 8;
+  const { generator, cores, scratch, openLoopMs, warmUpMs } = wish;
   return withDaemon(wish, cores, daemonEnvironment('native', 'written'), async (daemon) => {
-    const shape = { generator, readingsPerRequest: readings, connections, streams: 50, cores, scratch };
+    const shape = { generator, readingsPerRequest: readings, connections: 8, streams: 50, cores, scratch };
     const maximum = await measureMaximum(daemon, shape, wish.durationMs);
-    const requestsPerSecond = Math.min(maximum / 2, mostRequestsPerSecond(cores, connections));
-    const load = startOpenLoop({
-      ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, connections, cores },
-      durationMs: openLoopMs,
+    const requestsPerSecond = Math.floor(maximum / 2);
+    const paced = await runPaced({
+      ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, scratch, cores },
+      ...{ connections: 16, warmUpMs, durationMs: openLoopMs },
     });
-    const summary = JSON.parse(await load.ended) as SendSummary;
-    if (!summary.delivered) throw new Error(`not everything was delivered: ${JSON.stringify(summary)}`);
-    const rate = (summary.requests.per_s / maximum) * 100;
-    const late = summary.max_behind_schedule_ms;
-    const runs: LimitRun[] = [
+    const rate = (paced.requests / paced.elapsedMs) * 1000;
+    return [
       {
         name: `latency/${readings}`,
-        figure: summary.latency_ms.p99,
-        detail: `ms, p50 ${summary.latency_ms.p50}, ${round(summary.requests.per_s)} requests/s = ${rate.toFixed(0)}% of the maximum; send itself was late by up to ${late.toFixed(1)} ms`,
+        figure: paced.latencyMs.p99,
+        detail: `ms, p50 ${paced.latencyMs.p50}, p99.9 ${paced.latencyMs.p999}, ${round(rate)} requests/s = ${((rate / maximum) * 100).toFixed(0)}% of the maximum; from when a request was sent p99 ${paced.latencySinceSentMs.p99}`,
       },
     ];
-    if (generator === 'h2load') {
-      const half = await loadDaemon(daemon, {
-        ...{ ...shape, streams: 100, requestsPerSecond: maximum / 2, warmUpMs: wish.warmUpMs },
-        durationMs: openLoopMs,
-      });
-      runs.push({
-        name: `latency-h2load/${readings}`,
-        figure: half.latencyMs.p99,
-        detail: `ms, p50 ${half.latencyMs.p50}, ${round((half.requests / half.elapsedMs) * 1000)} requests/s = half of the maximum; from when a request was sent`,
-      });
-    }
-    return runs;
   });
 }
 
 /** One ingest thread against two. The writer, the collector's helpers and the rest have a third core; the load has the last. */
-async function measureThreads(wish: LimitsWish): Promise<readonly LimitRun[]> {
+async function measureThreads(
+  wish: LimitsWish,
+  shape: Pick<Load, 'readings' | 'isStreaming'>,
+): Promise<readonly LimitRun[]> {
+  const name = `threads${shape.isStreaming ? '-stream' : ''}/${shape.readings}`;
   if (availableParallelism() < 4 || wish.oneCore.daemon === undefined) {
-    return [{ name: 'threads/100', figure: Number.NaN, detail: 'needs four cores and taskset' }];
+    return [{ name, figure: Number.NaN, detail: 'needs four cores and taskset' }];
   }
   const cores = chooseCores({ daemon: '0-2', load: '3' });
-  const load = { readings: 100, connections: 256, streams: 2, cores };
+  const load = { ...shape, connections: 256, streams: 2, cores };
   const runs: Run[] = [];
   for (const threads of ['1', '2']) {
     const environment = { ...daemonEnvironment('native', 'accepted'), INGEST_THREADS: threads };
@@ -201,9 +192,9 @@ async function measureThreads(wish: LimitsWish): Promise<readonly LimitRun[]> {
   const [one, two] = runs;
   return [
     {
-      name: 'threads/100',
+      name,
       figure: two!.readingsPerSecond / one!.readingsPerSecond,
-      detail: `${round(one!.readingsPerSecond)} to ${round(two!.readingsPerSecond)} readings/s, ${one!.daemonCores.toFixed(2)} to ${two!.daemonCores.toFixed(2)} cores; with two, limited by ${two!.bottleneck}`,
+      detail: `${round(one!.readingsPerSecond)} to ${round(two!.readingsPerSecond)} readings/s, ${one!.daemonCores.toFixed(2)} to ${two!.daemonCores.toFixed(2)} cores; with one, limited by ${one!.bottleneck}; with two, by ${two!.bottleneck}`,
     },
   ];
 }

@@ -26,6 +26,8 @@ export interface PeerCell {
   readonly ack: string | undefined;
   readonly connections: number;
   readonly streams: number;
+  /** One StreamSensorValues on each connection in place of unary calls. */
+  readonly isStreaming?: boolean;
 }
 
 export interface Comparison {
@@ -77,6 +79,11 @@ function cellsOf(wish: ComparisonWish, missing: MissingPeer[]): readonly PeerCel
     ...foreign.map((peer) => {
       return { name: `${peer.name}/${readings}`, peer, readings, ack: undefined, connections, streams };
     }),
+    ...OWN_TRANSPORTS.map((transport) => {
+      const peer = ownDaemon(transport, 'accepted');
+      const name = `${transport}-stream/${readings}`;
+      return { name, peer, readings, ack: 'accepted', connections, streams: 1, isStreaming: true };
+    }),
     ...['accepted', 'written'].map((ack) => {
       const peer = ownDaemon('native', ack);
       return { name: `native-64/${ack}/${readings}`, peer, readings, ack, ...FEW_IN_FLIGHT };
@@ -112,7 +119,7 @@ function foreignPeers(wish: ComparisonWish, missing: MissingPeer[]): readonly Pe
 }
 
 async function measure(cell: PeerCell, wish: ComparisonWish): Promise<Run> {
-  const { peer, readings, connections, streams } = cell;
+  const { peer, readings, connections, streams, isStreaming = false } = cell;
   const { generator, cores, scratch, warmUpMs, durationMs } = wish;
   const request = peer.request?.(readings);
   const server = await peer.start(scratch, cores);
@@ -123,6 +130,7 @@ async function measure(cell: PeerCell, wish: ComparisonWish): Promise<Run> {
         readingsPerRequest: readings,
         connections,
         streams,
+        isStreaming,
         warmUpMs,
         durationMs,
         cores,

@@ -63,8 +63,12 @@ export function summarizePeers(comparison: Comparison): {
   return { body, figures };
 }
 
-export function titleOf({ peer, ack, readings, name, connections, streams }: PeerCell): string {
-  const inFlight = name.startsWith('native-64') ? `, ${connections * streams} in flight` : '';
+export function titleOf({ peer, ack, readings, name, connections, streams, isStreaming }: PeerCell): string {
+  const inFlight = isStreaming
+    ? `, ${connections} streams`
+    : name.startsWith('native-64')
+      ? `, ${connections * streams} in flight`
+      : '';
   return `${peer.name}${ack === undefined ? '' : ` ${ack}`}${inFlight}, ${readings}`;
 }
 

@@ -31,6 +31,12 @@ const TARGETS: readonly Target[] = [
     cell: `native-64/written/${readings}`,
     base: `native-64/accepted/${readings}`,
   })),
+  ...[1, 100].map((readings) => ({
+    measure: `${readings} reading${readings === 1 ? '' : 's'}/request, native: streams : unary calls`,
+    atLeast: 1,
+    cell: `native-stream/${readings}`,
+    base: `native/${readings}`,
+  })),
 ];
 
 export interface Verdict {

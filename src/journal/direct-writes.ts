@@ -21,8 +21,11 @@ import type { FileSystem } from './file-system.ts';
 
 /** The page of the page cache and the largest logical block of common disks. */
 export const DIRECT_BLOCK_BYTES = 4 * KiB;
-/** Below, waiting for the disk costs more than the page cache. */
-const SMALLEST_GROUP_BYTES = 256 * KiB;
+/**
+ * Below, waiting for the disk takes as long as the page cache does. Not higher: what goes through the page cache at a high
+ * rate is written back by each sync in one go, and every write behind that waits (docs/decisions/0123).
+ */
+const SMALLEST_GROUP_BYTES = 64 * KiB;
 /** One write; longer ones save next to nothing. */
 const RUN_BYTES = MiB;
 /** Somewhere in it a run begins at a block. */

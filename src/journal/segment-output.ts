@@ -1,7 +1,7 @@
 /**
  * Where the bytes of one segment go: through the page cache, or around it (O_DIRECT) where that is cheaper.
  *
- * A group of a quarter MiB and more is worth going around: no page has to be found, filled and cleaned for it,
+ * A group of 64 KiB and more is worth going around: no page has to be found, filled and cleaned for it,
  * which on virtual machines is most of what a written byte costs (docs/decisions/0123). Only whole blocks at block
  * boundaries can; what comes before the first boundary and after the last one goes through the page cache:
  *

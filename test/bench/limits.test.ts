@@ -15,7 +15,7 @@ interface Report {
   }[];
 }
 
-for (const only of [['synced/64', 'memory/1'], ['idle'], ['latency/100', 'threads/100']]) {
+for (const only of [['synced/64', 'memory/1'], ['idle'], ['latency/100', 'threads-stream/1']]) {
   test(`measured: ${only.join(', ')}`, { skip: requirement('h2load') }, async () => {
     const { limits } = await benchReport<Report>('daemon', [
       ...['--limits', '--runs', '1', '--duration', '500ms', '--warm-up', '300ms', '--only', only.join(',')],
@@ -26,7 +26,7 @@ for (const only of [['synced/64', 'memory/1'], ['idle'], ['latency/100', 'thread
     for (const { name, figure, text } of measured) {
       if (figure === undefined) {
         // On fewer than four cores.
-        assert.equal(name, 'threads/100');
+        assert.equal(name, 'threads-stream/1');
         continue;
       }
       // What a few hundred connections cost may vanish in the noise of the rest.

@@ -71,6 +71,20 @@ test('grpc-go decodes what it is sent, beside both transports', {
   assert.ok(page_cache.fresh_ms_per_mib > 0 && page_cache.reused_ms_per_mib > 0, String(machine.cpu));
 });
 
+test('streams are all acknowledged, and judged beside unary calls', {
+  skip: requirement('h2load'),
+}, async () => {
+  const cells = ['native/100', 'native-stream/100', 'grpc-js-stream/100'];
+  const { peers } = await benchReport<Report>('daemon', [...SMALL, '--only', cells.join(',')]);
+  assert.deepEqual(peers.cells.map(({ name }) => name).toSorted(), cells.toSorted());
+  for (const { name, requests_per_second } of peers.cells) assertSpread(requests_per_second, name);
+  const judged = peers.targets.filter(({ met }) => met !== undefined).map(({ measure }) => measure);
+  assert.deepEqual(judged, [
+    '100 readings/request, readings per CPU-second',
+    '100 readings/request, native: streams : unary calls',
+  ]);
+});
+
 test('without Go the peers are missing, and the targets that need them are not judged', {
   skip: requirement('h2load'),
 }, async (t) => {

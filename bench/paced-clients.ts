@@ -1,0 +1,206 @@
+/**
+ * Unary calls at a fixed rate, whatever the server does: `node bench/paced-clients.ts '<PacedWish as JSON>'`. Prints a
+ * PacedReport. What `send` cannot time (an RPC client in JavaScript takes more time than the daemon) and h2load does not
+ * count (it starts the clock when a request is sent, not when it was due).
+ *
+ *   due[n] = start + n / rate          latency of n = end of its answer - due[n]
+ *
+ * Frames are made beforehand, answers are read only as far as END_STREAM, and the loop never sleeps: it needs cores of
+ * its own. A message must fit into one frame. A request that finds no stream or no window free waits in line, and that wait is part of its latency.
+ * Who answered, and with what, is not looked at: the server's own books have to say that nothing was refused.
+ */
+import { readFileSync } from 'node:fs';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { type Percentiles, percentilesOf } from './figures.ts';
+import {
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  FrameConnection,
+  frame,
+  grpcHeaders,
+  HEADERS,
+} from './http2-frames.ts';
+
+export interface PacedWish {
+  /** host:port */
+  readonly target: string;
+  readonly path: string;
+  /** The request as a gRPC message. */
+  readonly messageFile: string;
+  readonly requestsPerSecond: number;
+  readonly connections: number;
+  readonly threads: number;
+  /** Not counted: until the code of both ends is compiled. */
+  readonly warmUpMs: number;
+  readonly durationMs: number;
+}
+
+export interface PacedReport {
+  /** Due after the warm-up, all of them answered. */
+  readonly requests: number;
+  readonly elapsedMs: number;
+  readonly latencyMs: Percentiles;
+  /** The same from when a request was written: what remains when the sender's own lateness is taken off. */
+  readonly latencySinceSentMs: Percentiles;
+}
+
+interface ThreadResult {
+  readonly latenciesUs: Uint32Array;
+  readonly sinceSentUs: Uint32Array;
+}
+
+/** MAX_STREAMS_PER_CONNECTION of the daemon. */
+const MOST_STREAMS = 100;
+/** In the header of a frame. */
+const STREAM_AT = 5;
+/** All threads begin together, when the slowest is surely there. */
+const HEAD_START_MS = 500;
+
+class PacedConnection {
+  readonly #connection: FrameConnection;
+  readonly #request: Buffer;
+  readonly #secondFrameAt: number;
+  readonly #messageBytes: number;
+  /** By stream number: when each was due, and sent. */
+  readonly #dueMs = new Map<number, number>();
+  readonly #sentMs = new Map<number, number>();
+  #line: number[] = [];
+  #lineFrom = 0;
+  #nextStream = 1;
+
+  constructor(wish: PacedWish, message: Buffer, onAnswer: (dueMs: number, sentMs: number) => void) {
+    this.#messageBytes = message.length;
+    const headers = frame(HEADERS, END_HEADERS, 0, grpcHeaders(wish.path));
+    this.#secondFrameAt = headers.length;
+    this.#request = Buffer.concat([headers, frame(DATA, END_STREAM, 0, message)]);
+    this.#connection = new FrameConnection(wish.target, {
+      onFrame: (_type, flags, stream) => {
+        if ((flags & END_STREAM) === 0) return;
+        onAnswer(this.#dueMs.get(stream)!, this.#sentMs.get(stream)!);
+        this.#dueMs.delete(stream);
+        this.#sentMs.delete(stream);
+      },
+      onTurn: () => {},
+    });
+  }
+
+  get isIdle(): boolean {
+    return this.#dueMs.size === 0 && this.#lineFrom === this.#line.length;
+  }
+
+  /** Puts a request in line; `flush` sends what may go. */
+  due(atMs: number): void {
+    this.#line.push(atMs);
+  }
+
+  flush(): void {
+    const waiting = this.#line.length - this.#lineFrom;
+    const byWindow = Math.floor(this.#connection.windowBytes / this.#messageBytes);
+    const count = Math.min(waiting, MOST_STREAMS - this.#dueMs.size, byWindow);
+    if (count <= 0) return;
+    const { length } = this.#request;
+    const bytes = Buffer.allocUnsafe(count * length);
+    const nowMs = performance.now();
+    for (let i = 0; i < count; i++) {
+      const stream = this.#nextStream;
+      this.#nextStream += 2;
+      bytes.set(this.#request, i * length);
+      bytes.writeUInt32BE(stream, i * length + STREAM_AT);
+      bytes.writeUInt32BE(stream, i * length + this.#secondFrameAt + STREAM_AT);
+      this.#dueMs.set(stream, this.#line[this.#lineFrom++]!);
+      this.#sentMs.set(stream, nowMs);
+    }
+    if (this.#lineFrom === this.#line.length) {
+      this.#line = [];
+      this.#lineFrom = 0;
+    }
+    this.#connection.windowBytes -= count * this.#messageBytes;
+    this.#connection.socket.write(bytes);
+  }
+
+  end(): void {
+    this.#connection.socket.destroy();
+  }
+}
+
+/** One thread's share of it. `startAtMs` is by the wall clock, which all threads have in common. */
+async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResult> {
+  const message = readFileSync(wish.messageFile);
+  const total = Math.floor((wish.requestsPerSecond * (wish.warmUpMs + wish.durationMs)) / 1000);
+  const firstCounted = Math.ceil((wish.requestsPerSecond * wish.warmUpMs) / 1000);
+  const everyMs = 1000 / wish.requestsPerSecond;
+  const latenciesUs = new Uint32Array(total - firstCounted);
+  const sinceSentUs = new Uint32Array(total - firstCounted);
+  const beginMs = performance.now() + (startAtMs - Date.now());
+  const countFromMs = beginMs + firstCounted * everyMs;
+  let answered = 0;
+  const onAnswer = (dueMs: number, sentMs: number): void => {
+    if (dueMs < countFromMs) return;
+    const nowMs = performance.now();
+    latenciesUs[answered] = (nowMs - dueMs) * 1000;
+    sinceSentUs[answered++] = (nowMs - sentMs) * 1000;
+  };
+  const connections = Array.from(
+    { length: wish.connections },
+    () => new PacedConnection(wish, message, onAnswer),
+  );
+  let next = 0;
+  await new Promise<void>((resolve) => {
+    const turn = (): void => {
+      const nowMs = performance.now();
+      for (; next < total && beginMs + next * everyMs <= nowMs; next++) {
+        connections[next % connections.length]!.due(beginMs + next * everyMs);
+      }
+      for (const connection of connections) connection.flush();
+      if (next === total && connections.every(({ isIdle }) => isIdle)) resolve();
+      else setImmediate(turn);
+    };
+    turn();
+  });
+  for (const connection of connections) connection.end();
+  return { latenciesUs: latenciesUs.subarray(0, answered), sinceSentUs: sinceSentUs.subarray(0, answered) };
+}
+
+function joined(parts: readonly Uint32Array[]): Uint32Array {
+  const all = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+async function runAll(wish: PacedWish): Promise<PacedReport> {
+  const startAtMs = Date.now() + HEAD_START_MS;
+  const threads = Math.min(wish.threads, wish.connections);
+  const results = await Promise.all(
+    Array.from({ length: threads }, (_, index) => {
+      const share = {
+        ...wish,
+        requestsPerSecond: wish.requestsPerSecond / threads,
+        connections: Math.ceil((wish.connections - index) / threads),
+      };
+      return new Promise<ThreadResult>((resolve, reject) => {
+        const worker = new Worker(new URL(import.meta.url), { workerData: { wish: share, startAtMs } });
+        worker.once('message', resolve);
+        worker.once('error', reject);
+      });
+    }),
+  );
+  const latenciesUs = joined(results.map((result) => result.latenciesUs));
+  return {
+    requests: latenciesUs.length,
+    elapsedMs: wish.durationMs,
+    latencyMs: percentilesOf(latenciesUs),
+    latencySinceSentMs: percentilesOf(joined(results.map((result) => result.sinceSentUs))),
+  };
+}
+
+if (!isMainThread) {
+  const { wish, startAtMs } = workerData as { readonly wish: PacedWish; readonly startAtMs: number };
+  parentPort!.postMessage(await runThread(wish, startAtMs));
+} else if (import.meta.filename === process.argv[1]) {
+  console.log(JSON.stringify(await runAll(JSON.parse(process.argv[2] ?? '{}') as PacedWish)));
+}
