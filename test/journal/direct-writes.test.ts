@@ -118,7 +118,7 @@ describe('writing around the page cache', { timeout: 60_000 }, () => {
   test('small groups open nothing more', async () => {
     const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
-    await fill(harness, [1, 100, 200]);
+    await fill(harness, [1, 20, 50]);
     expectWhole(harness, 3);
     assert.equal(harness.fileSystem.calls.filter(({ method }) => method === 'openSync').length, 2);
   });
