@@ -31,6 +31,8 @@ import { type Fault, Producer, type ProducerRecord, ProducerTable, type UnderWay
 const NEWLINE = 0x0a;
 /** Each is a failed write behind which another one succeeded; so many at once are a disk that should not be trusted. */
 const MAX_HOLES = 64;
+/** What a request that waits costs beside its lines: a timer, closures, an entry. Else one of a single reading would be nearly free. */
+const WAITING_COST_BYTES = 1024;
 
 export interface ProducerGateOptions {
   readonly reorderBytes: number;
@@ -130,6 +132,7 @@ export class ProducerGate {
       this.#submit(producer, { first, last }, lines, onDone, onReleased);
       this.#callWaiting(producer);
     }
+    this.#table.rested(producer);
   }
 
   #welcome(id: string, first: bigint, nowMs: number): Producer {
@@ -149,7 +152,7 @@ export class ProducerGate {
     onDone: (result: NumberedResult) => void,
     onReleased: () => void,
   ): void {
-    const sizeBytes = lines.bytes.length;
+    const sizeBytes = lines.bytes.length + WAITING_COST_BYTES;
     if (this.#waitingBytes + sizeBytes > this.#options.reorderBytes) {
       onReleased();
       this.#refuse(producer, onDone);
@@ -173,12 +176,12 @@ export class ProducerGate {
       },
     };
     const timer = this.#deps.clock.setTimer(this.#options.reorderWaitMs, () => {
-      producer.waiting = producer.waiting.filter((other) => other !== waiting);
+      producer.removeWaiting(waiting);
       leave();
       this.#refuse(producer, onDone);
+      this.#table.rested(producer);
     });
-    const at = producer.waiting.findIndex((other) => other.first > range.first);
-    producer.waiting.splice(at === -1 ? producer.waiting.length : at, 0, waiting);
+    producer.addWaiting(waiting);
   }
 
   #callWaiting(producer: Producer): void {
@@ -207,7 +210,9 @@ export class ProducerGate {
     let written = 0;
     for (const { first, last } of missing) written += Number(last - first) + 1;
     const deduplicated = lines.lines - written;
-    const earlier = [...producer.underWay].filter((other) => overlaps(other, range));
+    // What is under way is taken: without numbers that are taken there is none to look for.
+    const earlier =
+      deduplicated === 0 ? [] : [...producer.underWay].filter((other) => overlaps(other, range));
     let open = missing.length + earlier.length;
     let unwritten = missing.length;
     let fault: Fault | undefined;
@@ -237,6 +242,7 @@ export class ProducerGate {
         if (--unwritten === 0) onReleased();
         const failed = result.ok ? undefined : { code: result.code, message: result.message };
         for (const onSettled of underWay.onSettled) onSettled(failed);
+        this.#table.rested(producer);
       });
     }
   }

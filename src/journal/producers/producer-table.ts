@@ -1,9 +1,15 @@
 /**
- * The producers that are known, least recently seen first. Bounded in number and age: one that is forgotten may start
- * anywhere when it comes again, as if it were new.
+ * The producers that are known. Bounded in number and age: one that is forgotten may start anywhere when it comes again,
+ * as if it were new. The one that has rested longest is forgotten first.
  *
- * Invariant: a producer that has something under way or waiting is never forgotten, so the table may hold more than
- * `maxProducers` while more than that are busy at once.
+ *   seen() ──▶ busy ──rested(): nothing under way, nothing waiting──▶ resting ──seen()──▶ busy
+ *                                                                       └── too many, too old ──▶ forgotten
+ *
+ * Invariants:
+ * 1. A producer that has something under way or waiting is never forgotten, so the table may hold more than
+ *    `maxProducers` while more than that are busy at once.
+ * 2. Exactly the producers that rest are in the list of those that rest. Whoever is forgotten is its first, so
+ *    forgetting costs the same however many are known or busy.
  */
 import type { NumberRange } from './producer-numbers.ts';
 import { ProducerNumbers } from './producer-numbers.ts';
@@ -26,11 +32,15 @@ export interface Waiting extends NumberRange {
 }
 
 export class Producer {
+  /** Of those that rest. */
+  before: Producer | undefined;
+  behind: Producer | undefined;
+  isResting = false;
   readonly id: string;
   readonly numbers: ProducerNumbers;
   readonly underWay = new Set<UnderWay>();
   /** In the order of their first number. */
-  waiting: Waiting[] = [];
+  readonly waiting: Waiting[] = [];
   seenAtMs: number;
   deduplicated = 0;
   gaps = 0;
@@ -46,6 +56,29 @@ export class Producer {
 
   get isIdle(): boolean {
     return this.underWay.size === 0 && this.waiting.length === 0;
+  }
+
+  /** Behind those with the same first number. */
+  addWaiting(waiting: Waiting): void {
+    this.waiting.splice(this.#waitingFrom(waiting.first + 1n), 0, waiting);
+  }
+
+  removeWaiting(waiting: Waiting): void {
+    let at = this.#waitingFrom(waiting.first);
+    while (this.waiting[at] !== waiting) at++;
+    this.waiting.splice(at, 1);
+  }
+
+  /** The index of the first that begins with `first` or above. */
+  #waitingFrom(first: bigint): number {
+    let from = 0;
+    let to = this.waiting.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.waiting[middle]!.first < first) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 }
 
@@ -63,7 +96,10 @@ export const PRODUCER_COST_BYTES = 1024;
 export class ProducerTable {
   readonly #maxProducers: number;
   readonly #maxAgeMs: number;
+  /** Least recently seen first. */
   readonly #producers = new Map<string, Producer>();
+  #firstResting: Producer | undefined;
+  #lastResting: Producer | undefined;
   evicted = 0;
 
   constructor(maxProducers: number, maxAgeMs: number, known: readonly ProducerRecord[], nowMs: number) {
@@ -72,7 +108,9 @@ export class ProducerTable {
     for (const { id, next, holes, seenAtMs } of [...known].sort((a, b) => a.seenAtMs - b.seenAtMs)) {
       // A wall clock that went back must not keep a producer for ever.
       const seen = Math.min(seenAtMs, nowMs);
-      this.#producers.set(id, new Producer(id, new ProducerNumbers(next, holes), seen));
+      const producer = new Producer(id, new ProducerNumbers(next, holes), seen);
+      this.#producers.set(id, producer);
+      this.rested(producer);
     }
     this.#evict(nowMs);
   }
@@ -90,22 +128,42 @@ export class ProducerTable {
     return this.#producers.values();
   }
 
+  /** A request of it has come; `rested` is to be called when it is done with. */
   seen(producer: Producer, nowMs: number): void {
     producer.seenAtMs = nowMs;
     this.#producers.delete(producer.id);
     this.#producers.set(producer.id, producer);
+    if (producer.isResting) this.#takeOut(producer);
     if (this.#producers.size > this.#maxProducers) this.#evict(nowMs);
   }
 
+  /** Perhaps nothing of it is under way or waiting any more. */
+  rested(producer: Producer): void {
+    if (producer.isResting || !producer.isIdle) return;
+    producer.isResting = true;
+    producer.before = this.#lastResting;
+    if (this.#lastResting === undefined) this.#firstResting = producer;
+    else this.#lastResting.behind = producer;
+    this.#lastResting = producer;
+  }
+
+  #takeOut(producer: Producer): void {
+    const { before, behind } = producer;
+    if (before === undefined) this.#firstResting = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.#lastResting = before;
+    else behind.before = before;
+    producer.before = producer.behind = undefined;
+    producer.isResting = false;
+  }
+
   #evict(nowMs: number): void {
-    let beyond = this.#producers.size - this.#maxProducers;
-    for (const [id, producer] of this.#producers) {
-      const isOld = this.#maxAgeMs > 0 && nowMs - producer.seenAtMs > this.#maxAgeMs;
-      if (beyond <= 0 && !isOld) return;
-      if (!producer.isIdle) continue;
-      this.#producers.delete(id);
+    for (let oldest = this.#firstResting; oldest !== undefined; oldest = this.#firstResting) {
+      const isOld = this.#maxAgeMs > 0 && nowMs - oldest.seenAtMs > this.#maxAgeMs;
+      if (this.#producers.size <= this.#maxProducers && !isOld) return;
+      this.#takeOut(oldest);
+      this.#producers.delete(oldest.id);
       this.evicted++;
-      beyond--;
     }
   }
 

@@ -16,7 +16,7 @@ import { producersPage } from '../../../src/journal/producers/producers-page.ts'
 import type { AppendDone } from '../../../src/journal/write-fault.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
-const OPTIONS = { reorderBytes: 4096, reorderWaitMs: 1000, maxProducers: 100, producerMaxAgeMs: 0 };
+const OPTIONS = { reorderBytes: 16_384, reorderWaitMs: 1000, maxProducers: 100, producerMaxAgeMs: 0 };
 const line = (producer: string, n: number) =>
   `{"sensor_name":"s","sensor_value":${n},"producer_id":${JSON.stringify(producer)},"sequence":${n}}\n`;
 
@@ -210,13 +210,43 @@ test('what failed before something that did not is filled in by its retry', () =
 });
 
 test('REORDER_BYTES bounds what waits: beyond it a request is refused at once', () => {
-  const life = new Life([], new Journal(), { ...OPTIONS, reorderBytes: 200 });
+  const life = new Life([], new Journal(), { ...OPTIONS, reorderBytes: 1400 });
   life.send('a', 1, 1);
   assert.deepEqual(life.send('a', 10, 11), []);
   assert.deepEqual(life.send('a', 20, 29), [{ kind: 'gap', expected: 2n }]);
   life.clock.advance(1000);
   assert.equal(life.gate.counts.waitingBytes, 0);
   assert.equal(life.gate.counts.gaps, 2);
+});
+
+// Each new one once looked at all others that were busy: the writer stood still for minutes. And the newest was forgotten.
+test('however many producers are busy, none of them is forgotten, and all the sooner when they rest', () => {
+  const life = new Life([], new Journal(), { ...OPTIONS, maxProducers: 10 });
+  for (let i = 0; i < 100_000; i++) life.send(`p${i}`, 1, 1);
+  assert.equal(life.gate.counts.known, 100_000);
+  life.journal.settle(100_000, true);
+  assert.deepEqual(life.send('p7', 1, 1), [{ kind: 'ok', written: 0, deduplicated: 1 }]);
+  assert.equal(life.gate.counts.known, 10);
+  assert.equal(life.gate.counts.evicted, 99_990);
+  assert.deepEqual(
+    [...life.gate.producers()].map(({ id }) => id),
+    ['p99991', 'p99992', 'p99993', 'p99994', 'p99995', 'p99996', 'p99997', 'p99998', 'p99999', 'p7'],
+  );
+});
+
+test('those that wait are called in the order of their numbers, in whatever order they came', () => {
+  const life = new Life([], new Journal(), { ...OPTIONS, reorderBytes: 1 << 22 });
+  const numbers = Array.from({ length: 2000 }, (_, i) => 3 + ((i * 7) % 2000));
+  life.send('a', 1, 1);
+  for (const n of numbers) assert.deepEqual(life.send('a', n, n), []);
+  assert.equal(life.gate.counts.waitingRequests, 2000);
+  life.send('a', 2, 2);
+  life.journal.settle(2002, true);
+  assert.deepEqual(
+    life.journal.numbers().a,
+    Array.from({ length: 2002 }, (_, i) => BigInt(i + 1)),
+  );
+  assert.equal(life.gate.counts.waitingBytes, 0);
 });
 
 test('the first requests of a new producer may overtake one another', () => {
