@@ -50,6 +50,17 @@ export function chooseOneCore(wish: CoresWish): Cores {
   return chooseCores({ daemon: wish.daemon || String(first), load: wish.load || others.join(',') });
 }
 
+/** Holds this process, and what it does itself, to the last of the cores for the load; the others remain for it. */
+export function holdThisProcess(cores: Cores): { readonly cores: Cores; readonly own: string } {
+  const list = cores.load === undefined ? [] : coreList(cores.load);
+  if (list.length < 2) return { cores, own: cores.load === undefined ? 'any core' : `core ${cores.load}` };
+  const own = String(list.at(-1));
+  execFileSync('taskset', ['-a', '-c', '-p', own, String(process.pid)], { stdio: 'ignore' });
+  const load = list.slice(0, -1).join(',');
+  const text = `daemon on cores ${cores.daemon}, load on cores ${load} (taskset)`;
+  return { cores: { ...cores, load, loadThreads: list.length - 1, text }, own: `core ${own}` };
+}
+
 /** A program and its arguments, on `cores`. */
 export function pinned(cores: string | undefined, command: readonly string[]): readonly string[] {
   return cores === undefined ? command : ['taskset', '-c', cores, ...command];

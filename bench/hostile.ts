@@ -7,13 +7,12 @@ import { CORPUS } from '../test/hostile/corpus.ts';
 import { Raiders } from '../test/hostile/raiders.ts';
 import { BenchArguments, formatDurationMs } from './arguments.ts';
 import { commonOptions, commonWish, daemonEnvironment, noteOf, transportName } from './common-options.ts';
-import { type Cores, chooseOneCore } from './cores.ts';
+import { chooseOneCore, holdThisProcess } from './cores.ts';
 import { DaemonUnderTest } from './daemon-under-test.ts';
 import { figure, markdownTable, rounded, spreadOf } from './figures.ts';
-import type { SendSummary } from './load.ts';
 import { describeMachine } from './machine.ts';
 import { measureMaximum } from './maximum.ts';
-import { startOpenLoop } from './open-loop.ts';
+import { runPaced } from './paced-load.ts';
 import { deliver, reprintCommand } from './results.ts';
 import { makeScratch } from './scratch.ts';
 
@@ -32,7 +31,10 @@ const most = args.number('most');
 const readings = args.count('readings');
 const raiderCount = args.count('raiders');
 // The daemon has one core: attackers who do not share it could take nothing from anybody.
-const cores = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
+const allCores = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
+const { cores, own } = holdThisProcess(allCores);
+/** Connecting and compiling are no part of the goodput. */
+const WARM_UP_MS = 500;
 const attacks = CORPUS.filter(({ name }) => name.includes(args.text('attack')));
 if (attacks.length === 0) args.fail(`--attack ${args.text('attack')}: none is called like that`);
 
@@ -63,9 +65,9 @@ for (const transport of common.transports) {
     let calm: Honest | undefined;
     for (const [i, { name }] of attacks.entries()) {
       // The calm is measured anew now and then: the machine has other work, and not always the same.
-      if (calm === undefined || i % 5 === 0) calm = await honest(daemon, cores, requestsPerSecond);
+      if (calm === undefined || i % 5 === 0) calm = await honest(daemon, requestsPerSecond);
       await raiders.attack(name, daemon.grpc, raiderCount);
-      const attacked = await honest(daemon, cores, requestsPerSecond);
+      const attacked = await honest(daemon, requestsPerSecond);
       const { connections, bytes } = await raiders.end();
       results.push({
         attack: name,
@@ -92,20 +94,15 @@ interface Honest {
   readonly p99Ms: number;
 }
 
-async function honest(daemon: DaemonUnderTest, cores: Cores, requestsPerSecond: number): Promise<Honest> {
-  const load = startOpenLoop({
-    target: daemon.grpc,
-    requestsPerSecond,
-    readingsPerRequest: readings,
-    connections: common.connections,
-    durationMs,
-    cores,
+async function honest(daemon: DaemonUnderTest, requestsPerSecond: number): Promise<Honest> {
+  const report = await runPaced({
+    ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, scratch, cores },
+    ...{ connections: common.connections, warmUpMs: WARM_UP_MS, durationMs },
   });
-  const summary = JSON.parse(await load.ended) as SendSummary;
-  if (!summary.delivered) throw new Error(`not everything was delivered: ${JSON.stringify(summary)}`);
-  // Over the time that it took, so that what was acknowledged late counts as lost.
-  const share = Math.min(1, summary.requests.per_s / requestsPerSecond);
-  return { share, p99Ms: summary.latency_ms.p99 };
+  // Over the time that it took, so that what was acknowledged late counts as lost; and so does what was refused.
+  const acknowledged = Math.max(0, report.requests - report.refused);
+  const share = Math.min(1, (acknowledged / report.elapsedMs) * (1000 / requestsPerSecond));
+  return { share, p99Ms: report.latencyMs.p99 };
 }
 
 function percent(share: number): string {
@@ -143,14 +140,14 @@ deliver(
     command: reprintCommand('bench:hostile'),
     machine,
     conditions: [
-      `Honest load: send, open loop, ${readings} readings per request over ${common.connections} connections, at ${args.text('share')} of the maximum measured before (${Object.entries(
+      `Honest load: open loop (bench/paced-clients.ts), ${readings} readings per request over ${common.connections} connections, at ${args.text('share')} of the maximum measured before (${Object.entries(
         rates,
       )
         .map(([transport, rate]) => `${transport}: ${rate} requests/s`)
         .join(', ')}).`,
       `${raiderCount} attackers at a time, each back as soon as it is thrown out, as fast as the daemon takes it.`,
       'Goodput: requests acknowledged per second with the attack, of those without. ACK=written, one ingest thread.',
-      `${formatDurationMs(durationMs)} each. Pinned: ${cores.text}; the attackers' thread is not pinned.`,
+      `${formatDurationMs(durationMs)} each. Pinned: ${cores.text}; attackers on ${own}.`,
       ...noteOf(args),
     ],
     body: `${markdownTable([header, ...rows])}\n\n${verdict}`,

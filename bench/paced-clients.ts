@@ -7,7 +7,7 @@
  *
  * Frames are made beforehand, answers are read only as far as END_STREAM, and the loop never sleeps: it needs cores of
  * its own. A message must fit into one frame. A request that finds no stream or no window free waits in line, and that wait is part of its latency.
- * Who answered, and with what, is not looked at: the server's own books have to say that nothing was refused.
+ * Of an answer is looked at whether it has a message: an OK has one, what was refused has none.
  */
 import { readFileSync } from 'node:fs';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -39,6 +39,9 @@ export interface PacedWish {
 export interface PacedReport {
   /** Due after the warm-up, all of them answered. */
   readonly requests: number;
+  /** Of these and of those in the warm-up: answered without a message, which is an error's answer. */
+  readonly refused: number;
+  /** From when the first of them was due to the last answer. */
   readonly elapsedMs: number;
   readonly latencyMs: Percentiles;
   /** The same from when a request was written: what remains when the sender's own lateness is taken off. */
@@ -46,6 +49,8 @@ export interface PacedReport {
 }
 
 interface ThreadResult {
+  readonly refused: number;
+  readonly elapsedMs: number;
   readonly latenciesUs: Uint32Array;
   readonly sinceSentUs: Uint32Array;
 }
@@ -68,6 +73,8 @@ class PacedConnection {
   #line: number[] = [];
   #lineFrom = 0;
   #nextStream = 1;
+  #messages = 0;
+  #answers = 0;
 
   constructor(wish: PacedWish, message: Buffer, onAnswer: (dueMs: number, sentMs: number) => void) {
     this.#messageBytes = message.length;
@@ -75,14 +82,20 @@ class PacedConnection {
     this.#secondFrameAt = headers.length;
     this.#request = Buffer.concat([headers, frame(DATA, END_STREAM, 0, message)]);
     this.#connection = new FrameConnection(wish.target, {
-      onFrame: (_type, flags, stream) => {
+      onFrame: (type, flags, stream) => {
+        if (type === DATA) this.#messages++;
         if ((flags & END_STREAM) === 0) return;
+        this.#answers++;
         onAnswer(this.#dueMs.get(stream)!, this.#sentMs.get(stream)!);
         this.#dueMs.delete(stream);
         this.#sentMs.delete(stream);
       },
       onTurn: () => {},
     });
+  }
+
+  get refused(): number {
+    return this.#answers - this.#messages;
   }
 
   get isIdle(): boolean {
@@ -158,8 +171,14 @@ async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResu
     };
     turn();
   });
+  const elapsedMs = performance.now() - countFromMs;
   for (const connection of connections) connection.end();
-  return { latenciesUs: latenciesUs.subarray(0, answered), sinceSentUs: sinceSentUs.subarray(0, answered) };
+  return {
+    refused: connections.reduce((sum, { refused }) => sum + refused, 0),
+    elapsedMs,
+    latenciesUs: latenciesUs.subarray(0, answered),
+    sinceSentUs: sinceSentUs.subarray(0, answered),
+  };
 }
 
 function joined(parts: readonly Uint32Array[]): Uint32Array {
@@ -192,7 +211,8 @@ async function runAll(wish: PacedWish): Promise<PacedReport> {
   const latenciesUs = joined(results.map((result) => result.latenciesUs));
   return {
     requests: latenciesUs.length,
-    elapsedMs: wish.durationMs,
+    refused: results.reduce((sum, { refused }) => sum + refused, 0),
+    elapsedMs: Math.max(...results.map((result) => result.elapsedMs)),
     latencyMs: percentilesOf(latenciesUs),
     latencySinceSentMs: percentilesOf(joined(results.map((result) => result.sinceSentUs))),
   };

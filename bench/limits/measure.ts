@@ -162,6 +162,7 @@ async function measureLatency(wish: LimitsWish, readings: number): Promise<reado
       ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, scratch, cores },
       ...{ connections: 16, warmUpMs, durationMs: openLoopMs },
     });
+    if (paced.refused > 0) throw new Error(`${paced.refused} requests were refused: not a measurement`);
     const rate = (paced.requests / paced.elapsedMs) * 1000;
     return [
       {

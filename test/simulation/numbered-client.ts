@@ -79,8 +79,10 @@ export class NumberedClient {
     const { oracle, network, random } = this.#parts;
     if (this.#connection === undefined || this.#connection.isBroken) {
       this.#connection = network.connect(`simulated-${this.#producer}`);
+      // Whoever is there now may have been born since.
+      this.#isKnown = false;
     }
-    if (this.#connection === undefined) {
+    if (this.#connection === undefined || (submission !== this.#window[0] && !this.#isKnown)) {
       this.#sendAgain();
       return;
     }

@@ -9,7 +9,8 @@
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
  * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
- *    makes work goes on after them.
+ *    makes work goes on after them, and whose bytes make too much of it sits out as many turns as he took.
+ * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
@@ -23,6 +24,7 @@ import * as limits from './limits.ts';
 import { ConnectionFault, DEFAULT_WINDOW_BYTES, ERROR_CODE, MAX_STREAM_ID, SETTING } from './protocol.ts';
 import type { RequestHead } from './request-head.ts';
 import { Http2Session, type SessionHost } from './session.ts';
+import { READ_BUFFER_BYTES } from './shared-reads.ts';
 import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
 import type { WriteBuffers } from './write-buffers.ts';
 
@@ -36,8 +38,10 @@ export interface ConnectionHost {
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined;
   /** The connection has something to flush at the end of this turn. */
   onDue(connection: Http2Connection): void;
-  /** The connection has used up its share of this turn: `goOn` is to be called once the others had theirs. */
-  onYield(connection: Http2Connection): void;
+  /** The connection took as much time as `turns` are worth: `goOn` is to be called once the others had that many. */
+  onYield(connection: Http2Connection, turns: number): void;
+  /** Whether one more connection may keep what it has read (READ_BUFFER_BYTES at most) until then. */
+  mayHoldBack(): boolean;
 }
 
 /** Ours, so that an answer to it is told from others: keepalive and the measure of a GOAWAY. */
@@ -63,6 +67,11 @@ export class Http2Connection implements SessionHost {
   /** Chunks that came back to back since then; the kernel hands on up to 2 MiB of one socket before it looks at another. */
   #busySinceMs = 0;
   #busyUntilMs = 0;
+  /** Its bytes make more work than those of requests do: more than a turn's share in one read. */
+  #isDear = false;
+  #weighedMs = 0;
+  #weighedBytes = 0;
+  #heldBack: Buffer | undefined;
   readonly #openedAtMs: number;
   #takenAtMs: number;
   /** 0 while no keepalive is on its way. */
@@ -125,12 +134,43 @@ export class Http2Connection implements SessionHost {
 
   readonly #onChunk = (chunk: Buffer): void => {
     if (this.#session.isDeaf) return;
-    this.#isReading = true;
+    if (this.#heldBack !== undefined) {
+      // A socket that is paused may still have had something for us; it comes after what is held back.
+      this.#heldBack = Buffer.concat([this.#heldBack, chunk]);
+      return;
+    }
     const beganAtMs = this.#host.clock.monotonicMs();
     this.heardAtMs = beganAtMs;
     if (beganAtMs - this.#busyUntilMs > limits.TURN_GAP_MS) this.#busySinceMs = beganAtMs;
+    this.#busyUntilMs = beganAtMs;
+    this.#work(chunk);
+    this.#weigh(this.#busyUntilMs - beganAtMs, chunk.length - this.#heldBackBytes);
+    if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
+    const busyMs = this.#busyUntilMs - this.#busySinceMs;
+    // One that is not dear was perhaps kept waiting itself, by another thread on the same core: that is no debt.
+    const turns = this.#isDear
+      ? Math.floor(busyMs / limits.DEAR_TURN_SHARE_MS)
+      : Number(busyMs > limits.TURN_SHARE_MS);
+    if (turns > 0 || this.#heldBackBytes > 0) this.#yield(Math.max(1, turns));
+  };
+
+  #weigh(workedMs: number, workedBytes: number): void {
+    this.#weighedMs += workedMs;
+    this.#weighedBytes += workedBytes;
+    // What is short and quick says nothing.
+    if (this.#weighedMs < limits.TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
+    this.#isDear = this.#weighedMs * READ_BUFFER_BYTES > limits.TURN_SHARE_MS * this.#weighedBytes;
+    // The past counts half.
+    this.#weighedMs /= 2;
+    this.#weighedBytes /= 2;
+  }
+
+  /** Works off a chunk; of one that is dear only as much as the turn has time for, the rest is held back. */
+  #work(chunk: Buffer): void {
+    this.#isReading = true;
     try {
-      this.#reader.read(chunk);
+      if (!this.#isDear) this.#reader.read(chunk);
+      else this.#workSlices(chunk);
     } catch (error) {
       if (!(error instanceof ConnectionFault)) throw error;
       this.#fail(error);
@@ -139,21 +179,50 @@ export class Http2Connection implements SessionHost {
       this.#writer.flush();
     }
     this.#busyUntilMs = this.#host.clock.monotonicMs();
-    if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
-    else if (this.#busyUntilMs - this.#busySinceMs > limits.TURN_SHARE_MS) this.#yield();
-  };
+  }
 
-  #yield(): void {
-    if (this.#hasYielded || this.#isPaused || this.#session.isDeaf) return;
+  #workSlices(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length && !this.#session.isDeaf; ) {
+      const end = Math.min(at + limits.DEAR_SLICE_BYTES, chunk.length);
+      this.#reader.read(chunk.subarray(at, end));
+      at = end;
+      this.#busyUntilMs = this.#host.clock.monotonicMs();
+      if (this.#busyUntilMs - this.#busySinceMs <= limits.DEAR_TURN_SHARE_MS || at === chunk.length) continue;
+      if (!this.#host.mayHoldBack()) continue;
+      // The buffer that it lies in is everybody's.
+      this.#heldBack = Buffer.from(chunk.subarray(at));
+      return;
+    }
+  }
+
+  #yield(turns: number): void {
+    if (this.#hasYielded || this.#session.isDeaf) return;
     this.#hasYielded = true;
     this.#socket.pause();
-    this.#host.onYield(this);
+    this.#host.onYield(this, turns);
+  }
+
+  get hasHeldBack(): boolean {
+    return this.#heldBack !== undefined;
+  }
+
+  get #heldBackBytes(): number {
+    return this.#heldBack?.length ?? 0;
   }
 
   /** The others had their share. */
   goOn(): void {
     this.#hasYielded = false;
-    if (!this.#isPaused) this.#socket.resume();
+    this.#resume();
+  }
+
+  /** What was held back comes first; it may be more than one turn's work again. */
+  #resume(): void {
+    if (this.#isPaused || this.#hasYielded || this.#isEnding) return;
+    const heldBack = this.#heldBack;
+    this.#heldBack = undefined;
+    if (heldBack !== undefined) this.#onChunk(heldBack);
+    if (!this.#isPaused && !this.#hasYielded && !this.#isEnding) this.#socket.resume();
   }
 
   /** The first frame of a turn; at the end of a chunk we flush by ourselves. */
@@ -166,7 +235,7 @@ export class Http2Connection implements SessionHost {
     this.#takenAtMs = this.#host.clock.monotonicMs();
     if (this.#isPaused && this.#writer.unsentBytes <= limits.PAUSE_UNSENT_BYTES / 2) {
       this.#isPaused = false;
-      if (!this.#hasYielded) this.#socket.resume();
+      this.#resume();
     }
   };
 
@@ -281,6 +350,7 @@ export class Http2Connection implements SessionHost {
 
   #onSocketClosed(): void {
     this.#isEnding = true;
+    this.#heldBack = undefined;
     this.#session.abandon('cancelled');
   }
 }

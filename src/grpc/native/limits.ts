@@ -57,9 +57,18 @@ export const GOODBYE_MS = 1000;
 
 /**
  * Work of one connection before the others have their turn. By time, not by bytes: what costs us is decompression and
- * broken calls, not their size. Ten honest requests of 100 readings, or one of 4 MiB, which is never cut in two.
+ * broken calls, not their size. Fifty honest requests of 100 readings, or one of 4 MiB, which is never cut in two.
  */
 export const TURN_SHARE_MS = 2;
+/**
+ * The same for connections whose bytes make more work than those of requests do. Shorter: an acknowledgement takes a few
+ * turns, and each is as long as all such connections together.
+ */
+export const DEAR_TURN_SHARE_MS = 0.5;
+/** Of such a connection this much is worked off between two looks at the clock: some twenty broken calls. */
+export const DEAR_SLICE_BYTES = KiB;
+/** Connections that may keep what they have read (64 KiB each) until it is their turn again: 16 MiB. The others work it off. */
+export const MAX_HELD_BACK = 256;
 /** Chunks closer to each other than this came in the same turn. */
 export const TURN_GAP_MS = 0.05;
 

@@ -24,7 +24,7 @@ import { GRPC_STATUS, statusTrailers } from '../status.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
-import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
+import { GOODBYE_MS, MAX_HELD_BACK, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -63,7 +63,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   /** From accept to close; in TLS the ones below it. */
   readonly #sockets = new Set<Socket>();
   #due: Http2Connection[] = [];
-  #yielded: Http2Connection[] = [];
+  /** Those that sit out, and how many turns each still has to. */
+  readonly #yielded = new Map<Http2Connection, number>();
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
   #connectionsOpened = 0;
@@ -300,14 +301,27 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     for (const connection of due) connection.flush();
   };
 
-  onYield(connection: Http2Connection): void {
-    if (this.#yielded.push(connection) === 1) setImmediate(this.#goOn);
+  onYield(connection: Http2Connection, turns: number): void {
+    if (this.#yielded.size === 0) setImmediate(this.#endTurn);
+    this.#yielded.set(connection, turns);
   }
 
-  readonly #goOn = (): void => {
-    const yielded = this.#yielded;
-    this.#yielded = [];
-    for (const connection of yielded) connection.goOn();
+  mayHoldBack(): boolean {
+    let held = 0;
+    for (const connection of this.#yielded.keys()) if (connection.hasHeldBack) held++;
+    return held < MAX_HELD_BACK;
+  }
+
+  /** Every socket that has something was read: a turn is over. */
+  readonly #endTurn = (): void => {
+    const due: Http2Connection[] = [];
+    for (const [connection, turns] of this.#yielded) {
+      if (turns > 1) this.#yielded.set(connection, turns - 1);
+      else due.push(connection);
+    }
+    for (const connection of due) this.#yielded.delete(connection);
+    if (this.#yielded.size > 0) setImmediate(this.#endTurn);
+    for (const connection of due) connection.goOn();
   };
 
   #armSweep(sinceMs: number): void {

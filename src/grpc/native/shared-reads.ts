@@ -13,7 +13,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 import { KiB } from '../../base/byte-size.ts';
 
 /** What one read takes at most. */
-const READ_BUFFER_BYTES = 64 * KiB;
+export const READ_BUFFER_BYTES = 64 * KiB;
 
 interface SocketInternals {
   _handle: { readonly useUserBuffer?: unknown } | null | undefined;
