@@ -40,6 +40,7 @@ const RECONNECT_MS = 5;
 export class Raid {
   readonly #attack: Attack;
   readonly #port: number;
+  readonly #from: string | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<NodeJS.Timeout>();
   connections = 0;
@@ -47,16 +48,19 @@ export class Raid {
   #isOver = false;
   #onEmpty: (() => void) | undefined;
 
-  constructor(attack: Attack, port: number) {
+  /** `from`: the address that the attackers come from; any of this machine. */
+  constructor(attack: Attack, port: number, from?: string) {
     this.#attack = attack;
     this.#port = port;
+    this.#from = from;
   }
 
   /** One attacker more. */
   join(): void {
     if (this.#isOver) return;
     const { greeting = GREETING, isDeaf = false } = this.#attack;
-    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
+    const from = this.#from === undefined ? {} : { localAddress: this.#from };
+    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true, ...from });
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('connect', () => {

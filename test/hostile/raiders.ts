@@ -19,6 +19,7 @@ interface Orders {
   /** `127.0.0.1:port` */
   readonly target: string;
   readonly connections: number;
+  readonly from: string | undefined;
 }
 
 /** How often the thread says what it has done. */
@@ -28,8 +29,8 @@ export class Raiders {
   readonly #worker = new Worker(new URL(import.meta.url));
 
   /** Resolves when each of `connections` attackers has connected; from then on each is back as soon as it is thrown out. */
-  async attack(attack: string, target: string, connections: number): Promise<void> {
-    this.#worker.postMessage({ attack, target, connections } satisfies Orders);
+  async attack(attack: string, target: string, connections: number, from?: string): Promise<void> {
+    this.#worker.postMessage({ attack, target, connections, from } satisfies Orders);
     while ((await this.#report()).connections < connections);
   }
 
@@ -56,11 +57,11 @@ interface Report extends RaidCounts {
   readonly isOver: boolean;
 }
 
-async function raid({ attack, target, connections }: Orders): Promise<void> {
+async function raid({ attack, target, connections, from }: Orders): Promise<void> {
   const port = parentPort!;
   const found = CORPUS.find(({ name }) => name === attack);
   if (found === undefined) throw new Error(`no attack is called ${attack}`);
-  const raid = new Raid(found, Number(target.split(':').at(-1)));
+  const raid = new Raid(found, Number(target.split(':').at(-1)), from);
   for (let i = 0; i < connections; i++) raid.join();
   const report = (isOver: boolean) =>
     port.postMessage({ connections: raid.connections, bytes: raid.bytes, isOver } satisfies Report);

@@ -9,7 +9,7 @@
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
  * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
- *    makes work goes on after them, and whose bytes make too much of it sits out as many turns as he took.
+ *    makes work goes on after them. Who is dear has less, and sits out as many turns as he took.
  * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
@@ -67,10 +67,11 @@ export class Http2Connection implements SessionHost {
   /** Chunks that came back to back since then; the kernel hands on up to 2 MiB of one socket before it looks at another. */
   #busySinceMs = 0;
   #busyUntilMs = 0;
-  /** Its bytes make more work than those of requests do: more than a turn's share in one read. */
+  /** Its bytes make more work than those of requests do, more than a turn's share in one read; or work for nothing. */
   #isDear = false;
   #weighedMs = 0;
   #weighedBytes = 0;
+  #weighedHopeless = 0;
   #heldBack: Buffer | undefined;
   readonly #openedAtMs: number;
   #takenAtMs: number;
@@ -147,7 +148,7 @@ export class Http2Connection implements SessionHost {
     this.#weigh(this.#busyUntilMs - beganAtMs, chunk.length - this.#heldBackBytes);
     if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
     const busyMs = this.#busyUntilMs - this.#busySinceMs;
-    // One that is not dear was perhaps kept waiting itself, by another thread on the same core: that is no debt.
+    // Honest work that took long was perhaps kept waiting itself, by another thread on the same core: that is no debt.
     const turns = this.#isDear
       ? Math.floor(busyMs / limits.DEAR_TURN_SHARE_MS)
       : Number(busyMs > limits.TURN_SHARE_MS);
@@ -159,13 +160,20 @@ export class Http2Connection implements SessionHost {
     this.#weighedBytes += workedBytes;
     // What is short and quick says nothing.
     if (this.#weighedMs < limits.TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
-    this.#isDear = this.#weighedMs * READ_BUFFER_BYTES > limits.TURN_SHARE_MS * this.#weighedBytes;
+    this.#isDear =
+      this.#weighedHopeless > limits.HOPELESS_CALLS ||
+      this.#weighedMs * READ_BUFFER_BYTES > limits.TURN_SHARE_MS * this.#weighedBytes;
     // The past counts half.
     this.#weighedMs /= 2;
     this.#weighedBytes /= 2;
+    this.#weighedHopeless /= 2;
   }
 
-  /** Works off a chunk; of one that is dear only as much as the turn has time for, the rest is held back. */
+  onHopeless(): void {
+    this.#weighedHopeless++;
+  }
+
+  /** Works off a chunk; where it is dear only as much as the turn has time for, the rest is held back. */
   #work(chunk: Buffer): void {
     this.#isReading = true;
     try {
@@ -213,6 +221,8 @@ export class Http2Connection implements SessionHost {
   /** The others had their share. */
   goOn(): void {
     this.#hasYielded = false;
+    // Its turn begins now, however soon that is.
+    this.#busyUntilMs = Number.NEGATIVE_INFINITY;
     this.#resume();
   }
 

@@ -61,10 +61,12 @@ export const GOODBYE_MS = 1000;
  */
 export const TURN_SHARE_MS = 2;
 /**
- * The same for connections whose bytes make more work than those of requests do. Shorter: an acknowledgement takes a few
- * turns, and each is as long as all such connections together.
+ * The same for connections whose bytes make more work than those of requests do, or work for nothing. Shorter: an
+ * acknowledgement takes a few turns, and each is as long as all such connections together.
  */
 export const DEAR_TURN_SHARE_MS = 0.5;
+/** In a read of 64 KiB: with more calls than this that could never succeed a connection is one of those. A gateway may have some. */
+export const HOPELESS_CALLS = 16;
 /** Of such a connection this much is worked off between two looks at the clock: some twenty broken calls. */
 export const DEAR_SLICE_BYTES = KiB;
 /** Connections that may keep what they have read (64 KiB each) until it is their turn again: 16 MiB. The others work it off. */

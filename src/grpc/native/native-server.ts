@@ -363,6 +363,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       }
       case 'unknown':
         this.#unknownMethodCalls++;
+        stream.host.onHopeless();
         stream.sendTrailers(
           statusFields({
             code: GRPC_STATUS.UNIMPLEMENTED,
@@ -373,6 +374,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         );
         return undefined;
       case 'http':
+        stream.host.onHopeless();
         stream.answerHttp(route.status);
         return undefined;
     }
