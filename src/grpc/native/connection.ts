@@ -140,11 +140,16 @@ export class Http2Connection implements SessionHost {
       this.#heldBack = Buffer.concat([this.#heldBack, chunk]);
       return;
     }
+    this.#takeTurn(chunk, false);
+  };
+
+  /** `isOurs`: it may be kept as it is; what was just read lies in a buffer that is everybody's. */
+  #takeTurn(chunk: Buffer, isOurs: boolean): void {
     const beganAtMs = this.#host.clock.monotonicMs();
     this.heardAtMs = beganAtMs;
     if (beganAtMs - this.#busyUntilMs > limits.TURN_GAP_MS) this.#busySinceMs = beganAtMs;
     this.#busyUntilMs = beganAtMs;
-    this.#work(chunk);
+    this.#work(chunk, isOurs);
     this.#weigh(this.#busyUntilMs - beganAtMs, chunk.length - this.#heldBackBytes);
     if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
     const busyMs = this.#busyUntilMs - this.#busySinceMs;
@@ -153,7 +158,7 @@ export class Http2Connection implements SessionHost {
       ? Math.floor(busyMs / limits.DEAR_TURN_SHARE_MS)
       : Number(busyMs > limits.TURN_SHARE_MS);
     if (turns > 0 || this.#heldBackBytes > 0) this.#yield(Math.max(1, turns));
-  };
+  }
 
   #weigh(workedMs: number, workedBytes: number): void {
     this.#weighedMs += workedMs;
@@ -174,11 +179,11 @@ export class Http2Connection implements SessionHost {
   }
 
   /** Works off a chunk; where it is dear only as much as the turn has time for, the rest is held back. */
-  #work(chunk: Buffer): void {
+  #work(chunk: Buffer, isOurs: boolean): void {
     this.#isReading = true;
     try {
       if (!this.#isDear) this.#reader.read(chunk);
-      else this.#workSlices(chunk);
+      else this.#workSlices(chunk, isOurs);
     } catch (error) {
       if (!(error instanceof ConnectionFault)) throw error;
       this.#fail(error);
@@ -189,7 +194,7 @@ export class Http2Connection implements SessionHost {
     this.#busyUntilMs = this.#host.clock.monotonicMs();
   }
 
-  #workSlices(chunk: Buffer): void {
+  #workSlices(chunk: Buffer, isOurs: boolean): void {
     for (let at = 0; at < chunk.length && !this.#session.isDeaf; ) {
       const end = Math.min(at + limits.DEAR_SLICE_BYTES, chunk.length);
       this.#reader.read(chunk.subarray(at, end));
@@ -197,8 +202,8 @@ export class Http2Connection implements SessionHost {
       this.#busyUntilMs = this.#host.clock.monotonicMs();
       if (this.#busyUntilMs - this.#busySinceMs <= limits.DEAR_TURN_SHARE_MS || at === chunk.length) continue;
       if (!this.#host.mayHoldBack()) continue;
-      // The buffer that it lies in is everybody's.
-      this.#heldBack = Buffer.from(chunk.subarray(at));
+      const rest = chunk.subarray(at);
+      this.#heldBack = isOurs ? rest : Buffer.from(rest);
       return;
     }
   }
@@ -231,7 +236,7 @@ export class Http2Connection implements SessionHost {
     if (this.#isPaused || this.#hasYielded || this.#isEnding) return;
     const heldBack = this.#heldBack;
     this.#heldBack = undefined;
-    if (heldBack !== undefined) this.#onChunk(heldBack);
+    if (heldBack !== undefined) this.#takeTurn(heldBack, true);
     if (!this.#isPaused && !this.#hasYielded && !this.#isEnding) this.#socket.resume();
   }
 
