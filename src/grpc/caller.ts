@@ -34,6 +34,8 @@ export const openDoor: Door = {
 };
 
 export class Caller {
+  /** Calls answered with a fault of the client's that no repeat would mend; whoever divides time by it lets it fade. */
+  hopelessCalls = 0;
   readonly #door: Door;
   readonly #certificateSubject: string | undefined;
   readonly #address: string;

@@ -71,7 +71,6 @@ export class Http2Connection implements SessionHost {
   #isDear = false;
   #weighedMs = 0;
   #weighedBytes = 0;
-  #weighedHopeless = 0;
   #heldBack: Buffer | undefined;
   readonly #openedAtMs: number;
   #takenAtMs: number;
@@ -166,16 +165,12 @@ export class Http2Connection implements SessionHost {
     // What is short and quick says nothing.
     if (this.#weighedMs < limits.TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
     this.#isDear =
-      this.#weighedHopeless > limits.HOPELESS_CALLS ||
+      this.caller.hopelessCalls > limits.HOPELESS_CALLS ||
       this.#weighedMs * READ_BUFFER_BYTES > limits.TURN_SHARE_MS * this.#weighedBytes;
     // The past counts half.
     this.#weighedMs /= 2;
     this.#weighedBytes /= 2;
-    this.#weighedHopeless /= 2;
-  }
-
-  onHopeless(): void {
-    this.#weighedHopeless++;
+    this.caller.hopelessCalls /= 2;
   }
 
   /** Works off a chunk; where it is dear only as much as the turn has time for, the rest is held back. */

@@ -363,7 +363,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       }
       case 'unknown':
         this.#unknownMethodCalls++;
-        stream.host.onHopeless();
+        stream.host.caller.hopelessCalls++;
         stream.sendTrailers(
           statusFields({
             code: GRPC_STATUS.UNIMPLEMENTED,
@@ -374,7 +374,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         );
         return undefined;
       case 'http':
-        stream.host.onHopeless();
+        stream.host.caller.hopelessCalls++;
         stream.answerHttp(route.status);
         return undefined;
     }

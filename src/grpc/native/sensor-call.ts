@@ -277,7 +277,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   #answer(outcome: Refused | Failed, code: number | undefined): void {
     const isHopeless =
       outcome.kind === 'refused' ? outcome.retryAfterMs === NEVER_RETRY : outcome.reason === 'protocol';
-    if (isHopeless) this.#stream.host.onHopeless();
+    if (isHopeless) this.#stream.host.caller.hopelessCalls++;
     this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
   }
 }

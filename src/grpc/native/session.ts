@@ -46,8 +46,6 @@ export interface SessionHost {
   onPingAck(bytes: Buffer, start: number, end: number): void;
   /** After `nameLastStream`: no stream is left. */
   onEmptied(): void;
-  /** A call was answered with a fault of the client's that no repeat would mend. */
-  onHopeless(): void;
 }
 
 const PING_BYTES = 8;
@@ -83,9 +81,6 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   }
   get caller(): Caller {
     return this.#host.caller;
-  }
-  onHopeless(): void {
-    this.#host.onHopeless();
   }
   get streams(): readonly Http2Stream[] {
     return this.#streams.all();
@@ -250,7 +245,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     }
     if (head.isOversize) {
       stream.answerHttp(431);
-      this.onHopeless();
+      this.caller.hopelessCalls++;
       return;
     }
     const consumer = this.#host.accept(stream, head);

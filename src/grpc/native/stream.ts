@@ -57,8 +57,6 @@ export interface StreamHost {
   resetStream(stream: Http2Stream, code: ErrorCode): void;
   /** A stream got an acknowledgement, which the client may meet with a WINDOW_UPDATE and a PING. */
   onAcknowledged(): void;
-  /** A call was answered with a fault of the client's that no repeat would mend. */
-  onHopeless(): void;
 }
 
 const EMPTY_MESSAGE = Buffer.alloc(5);
