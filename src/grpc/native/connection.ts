@@ -24,8 +24,8 @@ import * as limits from './limits.ts';
 import { ConnectionFault, DEFAULT_WINDOW_BYTES, ERROR_CODE, MAX_STREAM_ID, SETTING } from './protocol.ts';
 import type { RequestHead } from './request-head.ts';
 import { Http2Session, type SessionHost } from './session.ts';
-import { READ_BUFFER_BYTES } from './shared-reads.ts';
 import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
+import { TurnShare } from './turn-share.ts';
 import type { WriteBuffers } from './write-buffers.ts';
 
 /** What a connection needs of the server. */
@@ -64,13 +64,8 @@ export class Http2Connection implements SessionHost {
   #isPaused = false;
   /** It has had its share of this turn. */
   #hasYielded = false;
-  /** Chunks that came back to back since then; the kernel hands on up to 2 MiB of one socket before it looks at another. */
-  #busySinceMs = 0;
-  #busyUntilMs = 0;
-  /** Its bytes make more work than those of requests do, more than a turn's share in one read; or work for nothing. */
-  #isDear = false;
-  #weighedMs = 0;
-  #weighedBytes = 0;
+  /** Of the thread; the kernel hands on up to 2 MiB of one socket before it looks at another. */
+  readonly #share = new TurnShare();
   #heldBack: Buffer | undefined;
   readonly #openedAtMs: number;
   #takenAtMs: number;
@@ -144,41 +139,13 @@ export class Http2Connection implements SessionHost {
 
   /** `isOurs`: it may be kept as it is; what was just read lies in a buffer that is everybody's. */
   #takeTurn(chunk: Buffer, isOurs: boolean): void {
-    const beganAtMs = this.#host.clock.monotonicMs();
-    this.heardAtMs = beganAtMs;
-    if (beganAtMs - this.#busyUntilMs > limits.TURN_GAP_MS) this.#busySinceMs = beganAtMs;
-    this.#busyUntilMs = beganAtMs;
-    this.#work(chunk, isOurs);
-    this.#weigh(this.#busyUntilMs - beganAtMs, chunk.length - this.#heldBackBytes);
-    if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
-    const busyMs = this.#busyUntilMs - this.#busySinceMs;
-    // Honest work that took long was perhaps kept waiting itself, by another thread on the same core: that is no debt.
-    const turns = this.#isDear
-      ? Math.floor(busyMs / limits.DEAR_TURN_SHARE_MS)
-      : Number(busyMs > limits.TURN_SHARE_MS);
-    if (turns > 0 || this.#heldBackBytes > 0) this.#yield(Math.max(1, turns));
-  }
-
-  #weigh(workedMs: number, workedBytes: number): void {
-    this.#weighedMs += workedMs;
-    this.#weighedBytes += workedBytes;
-    // What is short and quick says nothing.
-    if (this.#weighedMs < limits.TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
-    this.#isDear =
-      this.caller.hopelessCalls > limits.HOPELESS_CALLS ||
-      this.#weighedMs * READ_BUFFER_BYTES > limits.TURN_SHARE_MS * this.#weighedBytes;
-    // The past counts half.
-    this.#weighedMs /= 2;
-    this.#weighedBytes /= 2;
-    this.caller.hopelessCalls /= 2;
-  }
-
-  /** Works off a chunk; where it is dear only as much as the turn has time for, the rest is held back. */
-  #work(chunk: Buffer, isOurs: boolean): void {
+    const { clock } = this.#host;
+    this.heardAtMs = clock.monotonicMs();
+    this.#share.begin(this.heardAtMs);
     this.#isReading = true;
     try {
-      if (!this.#isDear) this.#reader.read(chunk);
-      else this.#workSlices(chunk, isOurs);
+      if (!this.#share.isDear) this.#reader.read(chunk);
+      else this.#readSlices(chunk, isOurs);
     } catch (error) {
       if (!(error instanceof ConnectionFault)) throw error;
       this.#fail(error);
@@ -186,16 +153,19 @@ export class Http2Connection implements SessionHost {
       this.#isReading = false;
       this.#writer.flush();
     }
-    this.#busyUntilMs = this.#host.clock.monotonicMs();
+    const heldBackBytes = this.#heldBack?.length ?? 0;
+    const turns = this.#share.end(clock.monotonicMs(), chunk.length - heldBackBytes, this.caller);
+    if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
+    if (turns > 0 || heldBackBytes > 0) this.#yield(Math.max(1, turns));
   }
 
-  #workSlices(chunk: Buffer, isOurs: boolean): void {
+  /** As much as the turn has time for; the rest is held back. */
+  #readSlices(chunk: Buffer, isOurs: boolean): void {
     for (let at = 0; at < chunk.length && !this.#session.isDeaf; ) {
       const end = Math.min(at + limits.DEAR_SLICE_BYTES, chunk.length);
       this.#reader.read(chunk.subarray(at, end));
       at = end;
-      this.#busyUntilMs = this.#host.clock.monotonicMs();
-      if (this.#busyUntilMs - this.#busySinceMs <= limits.DEAR_TURN_SHARE_MS || at === chunk.length) continue;
+      if (at === chunk.length || !this.#share.isUsedUp(this.#host.clock.monotonicMs())) continue;
       if (!this.#host.mayHoldBack()) continue;
       const rest = chunk.subarray(at);
       this.#heldBack = isOurs ? rest : Buffer.from(rest);
@@ -214,15 +184,10 @@ export class Http2Connection implements SessionHost {
     return this.#heldBack !== undefined;
   }
 
-  get #heldBackBytes(): number {
-    return this.#heldBack?.length ?? 0;
-  }
-
   /** The others had their share. */
   goOn(): void {
     this.#hasYielded = false;
-    // Its turn begins now, however soon that is.
-    this.#busyUntilMs = Number.NEGATIVE_INFINITY;
+    this.#share.renew();
     this.#resume();
   }
 

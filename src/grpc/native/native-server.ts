@@ -374,7 +374,6 @@ export class NativeServer implements GrpcServer, ConnectionHost {
         );
         return undefined;
       case 'http':
-        stream.host.caller.hopelessCalls++;
         stream.answerHttp(route.status);
         return undefined;
     }

@@ -245,7 +245,6 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     }
     if (head.isOversize) {
       stream.answerHttp(431);
-      this.caller.hopelessCalls++;
       return;
     }
     const consumer = this.#host.accept(stream, head);

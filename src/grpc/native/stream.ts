@@ -134,6 +134,7 @@ export class Http2Stream {
   /** An answer without any gRPC in it: 415 and the like. */
   answerHttp(status: number): void {
     if (this.isClosed) return;
+    this.host.caller.hopelessCalls++;
     this.host.writer.headers(this.id, this.host.responseHeaders.fields([], httpStatus(status)), true);
     this.#complete();
   }
