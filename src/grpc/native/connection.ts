@@ -50,6 +50,7 @@ const GOAWAY_PING = Buffer.from('goingawa', 'latin1');
 
 export class Http2Connection implements SessionHost {
   heardAtMs: number;
+  readonly openedAtMs: number;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #writer: FrameWriter;
@@ -67,7 +68,6 @@ export class Http2Connection implements SessionHost {
   /** Of the thread; the kernel hands on up to 2 MiB of one socket before it looks at another. */
   readonly #share = new TurnShare();
   #heldBack: Buffer | undefined;
-  readonly #openedAtMs: number;
   #takenAtMs: number;
   /** 0 while no keepalive is on its way. */
   #pingedAtMs = 0;
@@ -77,9 +77,9 @@ export class Http2Connection implements SessionHost {
   constructor(socket: Socket, host: ConnectionHost, scratch: HeaderScratch) {
     this.#socket = socket;
     this.#host = host;
-    this.#openedAtMs = host.clock.monotonicMs();
-    this.heardAtMs = this.#openedAtMs;
-    this.#takenAtMs = this.#openedAtMs;
+    this.openedAtMs = host.clock.monotonicMs();
+    this.heardAtMs = this.openedAtMs;
+    this.#takenAtMs = this.openedAtMs;
     this.#writer = new FrameWriter(socket, host.buffers, this.#onDue, this.#onTaken);
     this.#session = new Http2Session(this.#writer, this, scratch);
     this.#reader = new FrameReader(this.#session);
@@ -274,10 +274,10 @@ export class Http2Connection implements SessionHost {
   sweep(nowMs: number, elapsedMs: number): void {
     if (this.#isEnding) return;
     if (!this.#session.hasSettings) {
-      if (nowMs - this.#openedAtMs > limits.PREFACE_TIMEOUT_MS) this.#socket.destroy();
+      if (nowMs - this.openedAtMs > limits.PREFACE_TIMEOUT_MS) this.#socket.destroy();
       return;
     }
-    if (!this.#session.isSettingsAcknowledged && nowMs - this.#openedAtMs > limits.SETTINGS_TIMEOUT_MS) {
+    if (this.#session.roundTripMs === undefined && nowMs - this.openedAtMs > limits.SETTINGS_TIMEOUT_MS) {
       this.#fail(new ConnectionFault(ERROR_CODE.SETTINGS_TIMEOUT, 'our SETTINGS were not acknowledged'));
     } else if (
       this.#session.headers.openStreamId !== 0 &&

@@ -28,6 +28,10 @@ export const MAX_CACHED_BLOCK_BYTES = 256;
  * Not reserved: what arrives is taken from the receive budget at that moment, or refused.
  */
 export { STREAM_WINDOW_BYTES } from '../stream-link.ts';
+/** The window of a stream of requests grows no further: 80 MB/s over 50 ms of round trip. */
+export const MAX_STREAM_WINDOW_BYTES = 4 * MiB;
+/** Below, 256 KiB per round trip are more than one thread takes. */
+export const LONG_ROUND_TRIP_MS = 2;
 /** At 50 ms of round trip 160 MiB/s. It bounds no memory (the receive budget does), so it may be ample. */
 export const CONNECTION_WINDOW_BYTES = 8 * MiB;
 

@@ -39,6 +39,7 @@ export interface SessionHost {
   readonly caller: Caller;
   /** When the chunk that is being read arrived. */
   readonly heardAtMs: number;
+  readonly openedAtMs: number;
   readonly maxStreams: number;
   /** Takes the request on: sets the consumer and returns it, or answers at once and returns undefined. */
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined;
@@ -58,9 +59,8 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   isDeaf = false;
   /** The client's SETTINGS came: it speaks HTTP/2. */
   hasSettings = false;
-  isSettingsAcknowledged = false;
+  roundTripMs: number | undefined;
   lastStreamId = 0;
-
   readonly #host: SessionHost;
   readonly #receiveWindow = new ReceiveWindow(CONNECTION_WINDOW_BYTES);
   readonly #streams = new StreamTable<Http2Stream>();
@@ -300,7 +300,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     this.#floods.settings.take();
     if ((flags & FLAG.ACK) !== 0) {
       if (end !== start) throw sizeFault('an acknowledgement of SETTINGS');
-      this.isSettingsAcknowledged = true;
+      this.roundTripMs ??= this.#host.heardAtMs - this.#host.openedAtMs;
       return;
     }
     const before = this.#initialSendWindowBytes;

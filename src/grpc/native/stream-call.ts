@@ -8,6 +8,7 @@
  * 1. `#arrivedBytes` is what came and was not given back as window. What is under way is not given back before its outcome:
  *    what a client cannot send need not be held, and a copy of it costs an eighth of the readings per CPU-second.
  * 2. While reading with nothing under way, the client has three quarters of a window; while paused what it has left of one.
+ * 3. The window itself only grows: stream-window.ts.
  */
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -21,6 +22,7 @@ import type { RequestHead } from './request-head.ts';
 import { OK_TRAILERS } from './response-headers.ts';
 import { statusFields } from './status-fields.ts';
 import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
+import { StreamWindow } from './stream-window.ts';
 
 const DRAINING_RETRY_AFTER_MS = 1000;
 /** Windows are given back in steps of it: an update per 64 KiB. */
@@ -44,6 +46,8 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
   #conversation: SensorStream | undefined;
   #arrivedBytes = 0;
   #isPaused = false;
+  /** Where the way is long; how long it is may be known only after the first requests. */
+  #window: StreamWindow | undefined;
 
   constructor(stream: Http2Stream, shared: StreamCallShared) {
     this.#stream = stream;
@@ -85,6 +89,7 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     this.#shared.requestBytes += end - start;
     this.#arrivedBytes += end - start;
     this.#conversation?.onBytes(bytes, start, end);
+    this.#growWindow(end - start);
     this.#giveWindow();
   }
 
@@ -155,6 +160,16 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
 
   onAdvanced(): void {
     this.#giveWindow();
+  }
+
+  #growWindow(arrivedBytes: number): void {
+    const { roundTripMs } = this.#stream.host;
+    // While it is held, the way is not what it waits for.
+    if (!StreamWindow.isWorthIt(roundTripMs) || this.#isPaused || this.#conversation === undefined) return;
+    const nowMs = this.#shared.clock.monotonicMs();
+    this.#window ??= new StreamWindow(roundTripMs, nowMs);
+    const grownBytes = this.#window.arrived(arrivedBytes, nowMs);
+    if (grownBytes > 0) this.#stream.grant(grownBytes);
   }
 
   #giveWindow(): void {

@@ -52,6 +52,8 @@ export interface StreamHost {
   readonly sendWindow: SendWindow;
   readonly peer: string;
   readonly caller: Caller;
+  /** From our SETTINGS to their acknowledgement. */
+  readonly roundTripMs: number | undefined;
   /** The answer is complete; with `reset` the client had not finished and was told to stop. */
   onAnswered(stream: Http2Stream, reset: boolean): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;
