@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { systemClock } from '../../../src/base/clock.ts';
 import { failed, OK, refused } from '../../../src/base/outcome.ts';
 import { NativeServer } from '../../../src/grpc/native/native-server.ts';
 import { Ledger } from '../../../src/observe/ledger.ts';
 import { type Conversation, calls, chunksOf, noise } from '../../support/conversation.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { PaperSocket } from '../../support/paper-socket.ts';
 import { cutFrames, FRAME, GREETING } from '../../support/raw-http2.ts';
 
@@ -46,7 +46,8 @@ function serverOnPaper() {
     },
     {
       ledger,
-      clock: systemClock,
+      // It stands still: what is dear is held back for a later turn, and here there is none.
+      clock: new ManualClock(),
       sendSensorValues: (request, _call, respond) => {
         requests.push(Buffer.from(request).toString('hex'));
         const first = request[0] ?? 0;
