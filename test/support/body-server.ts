@@ -39,7 +39,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     accept: (stream) => (stream.consumer = new Answer(stream)),
     onDue: (connection) => queueMicrotask(() => connection.flush()),
     onYield: (connection) => setImmediate(() => connection.goOn()),
-    mayHoldBack: () => true,
+    heldBack: 0,
   };
   const server = createServer({ noDelay: true }, (socket) => new Http2Connection(socket, host, scratch));
   return new Promise((resolve) => {

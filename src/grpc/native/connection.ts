@@ -40,8 +40,8 @@ export interface ConnectionHost {
   onDue(connection: Http2Connection): void;
   /** The connection took as much time as `turns` are worth: `goOn` is to be called once the others had that many. */
   onYield(connection: Http2Connection, turns: number): void;
-  /** Whether one more connection may keep what it has read (READ_BUFFER_BYTES at most) until then. */
-  mayHoldBack(): boolean;
+  /** How many connections keep what they have read (READ_BUFFER_BYTES each) until then: MAX_HELD_BACK at most. */
+  heldBack: number;
 }
 
 /** Ours, so that an answer to it is told from others: keepalive and the measure of a GOAWAY. */
@@ -166,9 +166,10 @@ export class Http2Connection implements SessionHost {
       this.#reader.read(chunk.subarray(at, end));
       at = end;
       if (at === chunk.length || !this.#share.isUsedUp(this.#host.clock.monotonicMs())) continue;
-      if (!this.#host.mayHoldBack()) continue;
+      if (this.#host.heldBack >= limits.MAX_HELD_BACK) continue;
       const rest = chunk.subarray(at);
       this.#heldBack = isOurs ? rest : Buffer.from(rest);
+      this.#host.heldBack++;
       return;
     }
   }
@@ -180,8 +181,11 @@ export class Http2Connection implements SessionHost {
     this.#host.onYield(this, turns);
   }
 
-  get hasHeldBack(): boolean {
-    return this.#heldBack !== undefined;
+  #takeHeldBack(): Buffer | undefined {
+    const heldBack = this.#heldBack;
+    this.#heldBack = undefined;
+    if (heldBack !== undefined) this.#host.heldBack--;
+    return heldBack;
   }
 
   /** The others had their share. */
@@ -194,8 +198,7 @@ export class Http2Connection implements SessionHost {
   /** What was held back comes first; it may be more than one turn's work again. */
   #resume(): void {
     if (this.#isPaused || this.#hasYielded || this.#isEnding) return;
-    const heldBack = this.#heldBack;
-    this.#heldBack = undefined;
+    const heldBack = this.#takeHeldBack();
     if (heldBack !== undefined) this.#takeTurn(heldBack, true);
     if (!this.#isPaused && !this.#hasYielded && !this.#isEnding) this.#socket.resume();
   }
@@ -325,7 +328,7 @@ export class Http2Connection implements SessionHost {
 
   #onSocketClosed(): void {
     this.#isEnding = true;
-    this.#heldBack = undefined;
+    this.#takeHeldBack();
     this.#session.abandon('cancelled');
   }
 }

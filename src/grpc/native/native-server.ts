@@ -24,7 +24,7 @@ import { GRPC_STATUS, statusTrailers } from '../status.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
-import { GOODBYE_MS, MAX_HELD_BACK, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
+import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -48,6 +48,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly clock;
   readonly door: Door;
   readonly buffers = new WriteBuffers();
+  heldBack = 0;
   readonly maxStreams: number;
   readonly #limits: GrpcLimits;
   readonly #deps: GrpcServerDeps;
@@ -304,12 +305,6 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   onYield(connection: Http2Connection, turns: number): void {
     if (this.#yielded.size === 0) setImmediate(this.#endTurn);
     this.#yielded.set(connection, turns);
-  }
-
-  mayHoldBack(): boolean {
-    let held = 0;
-    for (const connection of this.#yielded.keys()) if (connection.hasHeldBack) held++;
-    return held < MAX_HELD_BACK;
   }
 
   /** Every socket that has something was read: a turn is over. */
