@@ -45,13 +45,19 @@ export class NumberedClient {
   /** Resolves when `count` more readings than now are acknowledged. */
   async progress(count: number): Promise<void> {
     const goal = this.acknowledged + count;
-    while (this.acknowledged < goal) await new Promise<void>((resolve) => this.#onProgress.push(resolve));
+    while (this.acknowledged < goal) await this.#wait();
+  }
+
+  /** For an acknowledgement. Throws when one is no longer to be had. */
+  async #wait(): Promise<void> {
+    if (this.faults.length > 0) throw new Error(`${this.producerId}: ${this.faults[0]}`);
+    await new Promise<void>((resolve) => this.#onProgress.push(resolve));
   }
 
   /** Begins nothing new; resolves when everything that was begun is acknowledged. */
   async finish(): Promise<void> {
     this.#isClosing = true;
-    while (this.#requests.length > 0) await new Promise<void>((resolve) => this.#onProgress.push(resolve));
+    while (this.#requests.length > 0) await this.#wait();
     this.#client.close();
   }
 
@@ -93,7 +99,12 @@ export class NumberedClient {
     for (const wake of this.#onProgress.splice(0)) wake();
   }
 
-  #look(request: Request, { code, message, errorInfo }: CallResult): void {
+  #look(request: Request, result: CallResult): void {
+    this.#judge(request, result);
+    if (this.faults.length > 0) for (const wake of this.#onProgress.splice(0)) wake();
+  }
+
+  #judge(request: Request, { code, message, errorInfo }: CallResult): void {
     if (
       code === status.UNAVAILABLE ||
       code === status.DEADLINE_EXCEEDED ||

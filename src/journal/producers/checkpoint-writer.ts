@@ -2,9 +2,15 @@
  * Writes a checkpoint of the producers whenever a segment is begun. A checkpoint that cannot be written costs nothing
  * but time at the next start, which then takes an older one and reads more; so faults here fail nothing.
  *
- * Invariant: a checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known
- * when the oldest one that is not was begun. The page cache may keep a checkpoint and lose the lines it speaks of; a
- * number that counts as taken then would be acknowledged to whoever sends it again, and be nowhere.
+ * Invariants:
+ * 1. A checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known when the
+ *    oldest one that is not was begun. The page cache may keep a checkpoint and lose the lines it speaks of; a number
+ *    that counts as taken then would be acknowledged to whoever sends it again, and be nowhere.
+ * 2. What was under way just then it does not know. Those lines lie in the segments that were not closed at that time,
+ *    or behind, so these are read again, though they may be closed by now.
+ *
+ *      segment   1 ──── closed        2 begun ─▶ what is known: a, of 1; under way: b, c
+ *                1: a b     2: c      1 closed: the checkpoint of 3 has a, and has to be read from 1 on to find b
  */
 import { join } from 'node:path';
 import type { FileSystem } from '../file-system.ts';
@@ -16,13 +22,18 @@ import type { ProducerRecord } from './producer-table.ts';
 /** The newest may be torn by a power cut, the one before it too if that came soon; retention removes the rest. */
 const KEPT_CHECKPOINTS = 3;
 
+interface Known {
+  readonly producers: readonly ProducerRecord[];
+  readonly scanFrom: number;
+}
+
 export class CheckpointWriter {
   readonly #fileSystem: FileSystem;
   readonly #journalFolder: string;
   readonly #records: () => readonly ProducerRecord[];
   readonly #onFault: (error: unknown) => void;
-  /** Begun and not closed, each with what was known when it was begun. */
-  readonly #open = new Map<number, readonly ProducerRecord[]>();
+  /** Begun and not closed, each with what was known when it was begun, and where the rest may lie. */
+  readonly #open = new Map<number, Known>();
   #written: string[] = [];
 
   constructor(
@@ -38,9 +49,9 @@ export class CheckpointWriter {
   }
 
   segmentOpened(number: number, file: string): void {
-    this.#open.set(number, this.#records());
-    const scanFrom = Math.min(...this.#open.keys());
-    const producers = this.#open.get(scanFrom)!;
+    const oldest = Math.min(number, ...this.#open.keys());
+    this.#open.set(number, { producers: this.#records(), scanFrom: oldest });
+    const { producers, scanFrom } = this.#open.get(oldest)!;
     if (producers.length === 0) return;
     const path = join(this.#journalFolder, producersFile(parseSegmentFile(file)!.base));
     try {

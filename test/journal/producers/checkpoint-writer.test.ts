@@ -31,7 +31,8 @@ test('a checkpoint speaks of nothing that lies in a segment that is not closed: 
   assert.deepEqual(begin(2), [11n, 1], 'segment 1 is still to be synced');
   next = 31n;
   writer.segmentEnded(1);
-  assert.deepEqual(begin(3), [21n, 2]);
+  // What was under way when 2 was begun lies in 1 or behind. It once was read from 2 on: kill -9, and it was in no book.
+  assert.deepEqual(begin(3), [21n, 1]);
   writer.segmentEnded(2);
   writer.segmentEnded(3);
   assert.deepEqual(begin(4), [31n, 4]);
