@@ -116,6 +116,8 @@ test('send presents the token of a file; without one it is refused for good', as
   while (!/client="token:fleet"\} [1-9]/.test(await scrape(admin))) {}
 });
 
+const HELD_UP_MS = 250;
+
 test('quotas: of the option and of the token file, with the time of the real refill', async (t) => {
   const home = await daemonHome(t);
   const path = join(home.folder, '..', 'tokens');
@@ -133,7 +135,9 @@ test('quotas: of the option and of the token file, with the time of the real ref
     assert.equal(code, 8);
     assert.match(message, /quota of this client, 10B\/s/);
     assert.equal(Number(pushback), retryAfterMs);
-    assert.ok(retryAfterMs! > 0 && retryAfterMs! <= REQUEST.length * 100, `${retryAfterMs}`);
+    // A thread that was held up between reading its clock and the shared budget is behind by that.
+    const refillMs = REQUEST.length * 100;
+    assert.ok(retryAfterMs! > 0 && retryAfterMs! <= refillMs + HELD_UP_MS, `${retryAfterMs}`);
   }
   for (let i = 0; i < 20; i++) assert.equal(await codeOf(clients[i % 8]!, SECOND), 0);
   assert.match(await scrape(admin), /^telemetry_sink_requests_refused_total\{reason="quota"\} 7$/m);
