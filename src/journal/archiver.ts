@@ -328,7 +328,7 @@ export class SegmentArchiver {
         if (this.#toAdopt.length > 0) return;
         const records = this.#manifest.records.values();
         const doomed = segmentsToDelete(records, this.#options, this.#clock.nowMs());
-        const deleted = await this.#remover.deleteSegments(doomed);
+        const deleted = await this.#remover.deleteSegments(doomed, this.#isSpaceLow);
         if (deleted.length > 0) this.#events.onDeleted?.(deleted);
       });
     } catch (error) {

@@ -4,6 +4,8 @@
  * Invariants:
  * 1. A segment's record says "deleted", on the disk, before any of its data is unlinked.
  * 2. What cannot be unlinked is remembered and tried again; after a restart the manifest tells it anew.
+ * 3. No segment goes that a restart has to read to know which numbers its producers have used: they would be asked
+ *    again for what was acknowledged. It goes when a checkpoint knows its lines, which is one or two segments later.
  */
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
@@ -11,6 +13,7 @@ import { sidecarPath } from './archive-recovery.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ManifestRecord } from './manifest.ts';
 import type { ManifestFile } from './manifest-file.ts';
+import { oldestSegmentNeeded } from './producers/newest-checkpoint.ts';
 import {
   COMPRESSIONS,
   JOURNAL_FOLDER,
@@ -48,8 +51,20 @@ export class SegmentRemover {
     return this.#deletedFileBytes;
   }
 
-  /** Returns the new records: of all that were given, or on a full disk of the first. */
-  async deleteSegments(doomed: readonly ManifestRecord[]): Promise<readonly ManifestRecord[]> {
+  /**
+   * Returns the new records: of all that were given and may go, or on a full disk of the first. `isSpaceLow`: room
+   * comes before the numbers of producers, since without room there are no readings either.
+   */
+  async deleteSegments(
+    wanted: readonly ManifestRecord[],
+    isSpaceLow: boolean,
+  ): Promise<readonly ManifestRecord[]> {
+    if (wanted.length === 0) return [];
+    const journalFolder = join(this.#folder, JOURNAL_FOLDER);
+    const needed = isSpaceLow
+      ? Number.POSITIVE_INFINITY
+      : await oldestSegmentNeeded(this.#fileSystem, journalFolder);
+    const doomed = wanted.filter(({ segment }) => segment < needed);
     if (doomed.length === 0) return [];
     let deleted = doomed.map((record): ManifestRecord => ({ ...record, state: 'deleted' }));
     try {
@@ -69,7 +84,7 @@ export class SegmentRemover {
         await this.unlinkSuperfluous(join(this.#folder, segmentFile(base, compression)));
       }
       await this.unlinkSuperfluous(sidecarPath(this.#folder, record.file));
-      await this.unlinkSuperfluous(join(this.#folder, JOURNAL_FOLDER, producersFile(base)));
+      await this.unlinkSuperfluous(join(journalFolder, producersFile(base)));
       this.#deletedSegments++;
       this.#deletedFileBytes += record.fileBytes;
     }

@@ -370,10 +370,10 @@ export class FaultRun {
       onRecovered: () => {},
       onSegmentOpened: ({ number, file }) => checkpoints.segmentOpened(number, file),
       onSegmentClosed: (segment) => {
-        checkpoints.segmentEnded(segment.number);
+        checkpoints.segmentEnded(segment.number, segment.file);
         this.#closedSegments.push(segment);
       },
-      onSegmentLost: ({ number }) => checkpoints.segmentEnded(number),
+      onSegmentLost: ({ number, file }) => checkpoints.segmentEnded(number, file),
       onHealth: () => {},
       onWritten: () => {},
       onSynced: () => {},

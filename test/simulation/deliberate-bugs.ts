@@ -4,6 +4,7 @@
  */
 import type { FileSystem } from '../../src/journal/file-system.ts';
 import type { JsonWriter } from '../../src/journal/json-writer.ts';
+import { encodeCheckpoint, parseCheckpoint } from '../../src/journal/producers/checkpoint.ts';
 import type { SegmentScan } from '../../src/journal/segment-scan.ts';
 import type { BatchMessage, ResultMessage } from '../../src/pipeline/channel.ts';
 
@@ -137,7 +138,21 @@ export const DELIBERATE_BUGS: readonly (() => Bug)[] = [
   },
   () => ({ name: 'count a number as taken before its write is known to be good', keepsFailedNumbers: true }),
   () => ({ name: 'forget at a start which numbers the journal has', forgetsProducers: true }),
+  () => ({
+    name: 'let a checkpoint speak for a segment that was still open',
+    fileSystem: (real, pathOf) => ({
+      writevSync: (fd, parts, position) => {
+        const checkpoint = pathOf(fd).endsWith('.producers') ? parseCheckpoint(parts[0]!) : undefined;
+        if (checkpoint === undefined) return real.writevSync(fd, parts, position);
+        const scanFrom = Math.min(checkpoint.segment, checkpoint.scanFrom + 1);
+        const claiming = encodeCheckpoint({ ...checkpoint, scanFrom });
+        real.writevSync(fd, [claiming], position);
+        return parts[0]!.length;
+      },
+    }),
+  }),
 ];
+
 /** Memory comes with its first batch; later ones name its number. */
 function sharedMemory(): (message: BatchMessage) => Uint8Array {
   const known = new Map<number, ArrayBufferLike>();

@@ -97,6 +97,9 @@ export class NumberedClient {
         this.underWay--;
         this.#all.count(outcome);
         if (outcome === 'broken' || outcome.kind !== 'ok') {
+          if (outcome !== 'broken' && outcome.kind === 'refused' && outcome.expectedSequence !== undefined) {
+            oracle.asked(this.#producer, Number(outcome.expectedSequence));
+          }
           this.#isKnown = false;
           this.#sendAgain();
           return;

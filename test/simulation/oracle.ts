@@ -11,6 +11,7 @@
  *       written    unless the power went before a sync covered it: SYNC_INTERVAL says how long that takes
  *       synced     whatever happened
  *     and what was there once after a recovery or a drain stays, but for what retention removes by record.
+ *  5. A producer is not asked again for numbers that were acknowledged, but for those that 4 allows to be lost.
  */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Outcome } from '../../src/base/outcome.ts';
@@ -104,6 +105,17 @@ export class Oracle {
     if (outcome.kind === 'failed' && outcome.reason === 'internal') {
       this.#onViolation(new Violation(`${submission.id}: ${outcome.message}`));
     }
+  }
+
+  /** A gap was reported to a producer, that is asked to go on from `number`. */
+  asked(producer: string, number: number): void {
+    const asksFor = this.#submissions.find(({ numbers, readings }) => {
+      if (numbers?.producer !== producer) return false;
+      return number >= numbers.first && number < numbers.first + readings.length;
+    });
+    if (asksFor?.decided?.kind !== 'ok' || asksFor.mayBeLost) return;
+    const message = `${asksFor.id} was acknowledged, and the producer is asked to go on from ${number}`;
+    this.#onViolation(new Violation(message));
   }
 
   /** The process died; the operating system did not. */

@@ -57,14 +57,14 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
       },
       onSegmentClosed: (segment, cause) => {
         activity.ended(segment.number);
-        checkpoints.segmentEnded(segment.number);
+        checkpoints.segmentEnded(segment.number, segment.file);
         if (gate === undefined) recovered.push(segment);
         segments.postMessage(segment);
         emit({ kind: 'segmentClosed', cause, suspect: segment.suspect });
       },
       onSegmentLost: (segment) => {
         activity.ended(segment.number);
-        checkpoints.segmentEnded(segment.number);
+        checkpoints.segmentEnded(segment.number, segment.file);
         emit({ kind: 'segmentLost', segment });
       },
       onHealth: (health) => emit({ kind: 'health', health }),

@@ -1,6 +1,7 @@
 /**
- * Writes a checkpoint of the producers whenever a segment is begun. A checkpoint that cannot be written costs nothing
- * but time at the next start, which then takes an older one and reads more; so faults here fail nothing.
+ * Writes a checkpoint of the producers whenever a segment is begun, and when the last one open was closed. A checkpoint
+ * that cannot be written costs nothing but time at the next start, which then takes an older one and reads more; so
+ * faults here fail nothing.
  *
  * Invariants:
  * 1. A checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known when the
@@ -8,11 +9,14 @@
  *    that counts as taken then would be acknowledged to whoever sends it again, and be nowhere.
  * 2. What was under way just then it does not know. Those lines lie in the segments that were not closed at that time,
  *    or behind, so these are read again, though they may be closed by now.
+ * 3. A checkpoint is never written over, only behind: one that is torn takes none with it that others may rely on.
  *
  *      segment   1 ──── closed        2 begun ─▶ what is known: a, of 1; under way: b, c
  *                1: a b     2: c      1 closed: the checkpoint of 3 has a, and has to be read from 1 on to find b
+ *                                     all closed and none begun: behind that of 3 comes one that needs no segment
  */
 import { join } from 'node:path';
+import { systemErrorCode } from '../../base/errors.ts';
 import type { FileSystem } from '../file-system.ts';
 import { wroteNothing } from '../file-system.ts';
 import { parseSegmentFile, producersFile } from '../segment-name.ts';
@@ -21,6 +25,11 @@ import type { ProducerRecord } from './producer-table.ts';
 
 /** The newest may be torn by a power cut, the one before it too if that came soon; retention removes the rest. */
 const KEPT_CHECKPOINTS = 3;
+
+interface Written {
+  readonly path: string;
+  sizeBytes: number;
+}
 
 interface Known {
   readonly producers: readonly ProducerRecord[];
@@ -34,7 +43,7 @@ export class CheckpointWriter {
   readonly #onFault: (error: unknown) => void;
   /** Begun and not closed, each with what was known when it was begun, and where the rest may lie. */
   readonly #open = new Map<number, Known>();
-  #written: string[] = [];
+  #written: Written[] = [];
 
   constructor(
     fileSystem: FileSystem,
@@ -51,32 +60,52 @@ export class CheckpointWriter {
   segmentOpened(number: number, file: string): void {
     const oldest = Math.min(number, ...this.#open.keys());
     this.#open.set(number, { producers: this.#records(), scanFrom: oldest });
-    const { producers, scanFrom } = this.#open.get(oldest)!;
+    this.#write(number, file, this.#open.get(oldest)!);
+  }
+
+  segmentEnded(number: number, file: string): void {
+    const wasOpen = this.#open.delete(number);
+    if (wasOpen && this.#open.size === 0) {
+      this.#write(number, file, { producers: this.#records(), scanFrom: number + 1 });
+    }
+  }
+
+  #write(segment: number, file: string, { producers, scanFrom }: Known): void {
     if (producers.length === 0) return;
     const path = join(this.#journalFolder, producersFile(parseSegmentFile(file)!.base));
     try {
-      this.#write(path, encodeCheckpoint({ segment: number, scanFrom, producers }));
-      this.#written.push(path);
-      if (this.#written.length > KEPT_CHECKPOINTS) this.#fileSystem.unlinkSync(this.#written.shift()!);
+      this.#append(path, encodeCheckpoint({ segment, scanFrom, producers }));
+      if (this.#written.length > KEPT_CHECKPOINTS) this.#remove(this.#written.shift()!.path);
     } catch (error) {
       this.#onFault(error);
     }
   }
 
-  segmentEnded(number: number): void {
-    this.#open.delete(number);
-  }
-
-  #write(path: string, bytes: Uint8Array): void {
-    const fd = this.#fileSystem.openSync(path, 'replace');
+  #append(path: string, bytes: Uint8Array): void {
+    let written = this.#written.at(-1);
+    if (written?.path !== path) {
+      written = { path, sizeBytes: 0 };
+      this.#written.push(written);
+    }
+    const fd = this.#fileSystem.openSync(path, written.sizeBytes === 0 ? 'replace' : 'modify');
     try {
       for (let done = 0; done < bytes.length; ) {
-        const count = this.#fileSystem.writevSync(fd, [bytes.subarray(done)], done);
+        const count = this.#fileSystem.writevSync(fd, [bytes.subarray(done)], written.sizeBytes + done);
         if (count <= 0) throw wroteNothing();
         done += count;
       }
+      written.sizeBytes += bytes.length;
     } finally {
       this.#fileSystem.closeSync(fd);
+    }
+  }
+
+  /** Retention may have been faster. */
+  #remove(path: string): void {
+    try {
+      this.#fileSystem.unlinkSync(path);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
     }
   }
 }

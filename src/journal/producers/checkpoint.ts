@@ -1,6 +1,6 @@
 /**
- * A checkpoint of the producers: what each had in the journal when a segment was begun, one JSON line each, so that a
- * restart reads one segment and not the whole journal.
+ * A checkpoint of the producers: what each had in the journal when a segment was begun or ended, one JSON line each, so
+ * that a restart reads one segment and not the whole journal.
  *
  *   {"checkpoint":1,"segment":7,"scan_from":6,"producers":2}
  *   {"producer_id":"gateway-1","next":"1001","seen_at":1795000000000}
@@ -9,7 +9,8 @@
  *
  * Numbers up to 2^64 stand in strings. `scan_from` is the oldest segment that was not closed by then: lines from there
  * on are not all in the checkpoint. The last line is the CRC-32 of everything before it; without it, or with
- * another number of producers, the checkpoint is void and an older one is taken.
+ * another number of producers, the checkpoint is void and an older one is taken. A file holds one or several, the newest
+ * at its end.
  */
 import { crc32 } from 'node:zlib';
 import type { ProducerRecord } from './producer-table.ts';
@@ -39,9 +40,22 @@ export function encodeCheckpoint({ segment, scanFrom, producers }: Checkpoint): 
   return Buffer.concat([content, Buffer.from(`{"crc32":"${sum}"}\n`)]);
 }
 
-/** Undefined where it is void: torn, damaged, or of a version we do not know. */
+const HEAD = '{"checkpoint":';
+
+/** The newest in a file that is not void: torn, damaged, or of a version we do not know. */
 export function parseCheckpoint(bytes: Uint8Array): Checkpoint | undefined {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let end = content.length; end > 0; ) {
+    const begin = content.lastIndexOf(HEAD, end - 1);
+    if (begin === -1) return undefined;
+    const checkpoint = parseOne(content.subarray(begin, end));
+    if (checkpoint !== undefined) return checkpoint;
+    end = begin;
+  }
+  return undefined;
+}
+
+function parseOne(text: Buffer): Checkpoint | undefined {
   const lastLine = text.lastIndexOf('\n', text.length - 2) + 1;
   try {
     const { crc32: sum } = JSON.parse(text.toString('utf8', lastLine)) as { readonly crc32: string };

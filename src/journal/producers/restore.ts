@@ -16,10 +16,11 @@ import { readWholeFile } from '../file-system.ts';
 import type { ClosedSegment } from '../manifest.ts';
 import { parseManifest } from '../manifest.ts';
 import type { SegmentFolders } from '../open-segment.ts';
-import { MANIFEST_FILE, parseProducersFile, type SegmentName, segmentsAmong } from '../segment-name.ts';
+import { MANIFEST_FILE, type SegmentName, segmentsAmong } from '../segment-name.ts';
 import { type ReadableHandle, segmentLines } from '../segment-stream.ts';
-import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { numbersIn } from './line-numbers.ts';
+import { newestCheckpoint } from './newest-checkpoint.ts';
 import { ProducerNumbers } from './producer-numbers.ts';
 import type { ProducerRecord } from './producer-table.ts';
 
@@ -47,7 +48,9 @@ export async function restoreProducers(
   const producers = new Map<string, Found>();
   let scannedSegments = 0;
   try {
-    const checkpoint = await newestCheckpoint(fileSystem, folders, faults);
+    const checkpoint = (
+      await newestCheckpoint(fileSystem, folders.journalFolder, (fault) => faults.push(fault))
+    )?.checkpoint;
     for (const { id, next, holes, seenAtMs } of checkpoint?.producers ?? []) {
       producers.set(id, { numbers: new ProducerNumbers(next, holes), seenAtMs });
     }
@@ -80,26 +83,6 @@ export async function restoreProducers(
     scannedSegments,
     faults,
   };
-}
-
-async function newestCheckpoint(
-  fileSystem: FileSystem,
-  { journalFolder }: SegmentFolders,
-  faults: string[],
-): Promise<Checkpoint | undefined> {
-  const files = (await fileSystem.list(journalFolder))
-    .flatMap((file) => {
-      const name = parseProducersFile(file);
-      return name === undefined ? [] : [{ file, number: name.number }];
-    })
-    .sort((a, b) => b.number - a.number);
-  for (const { file } of files) {
-    const content = await readWholeFile(fileSystem, join(journalFolder, file));
-    const checkpoint = content && parseCheckpoint(content);
-    if (checkpoint !== undefined) return checkpoint;
-    faults.push(`${file} is torn or damaged: an older one is taken`);
-  }
-  return undefined;
 }
 
 interface ScannedSegment {

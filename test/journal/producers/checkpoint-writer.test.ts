@@ -1,6 +1,6 @@
 /** Checkpoints on a real folder: what they may speak of. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { realFileSystem } from '../../../src/journal/file-system.ts';
@@ -21,20 +21,40 @@ test('a checkpoint speaks of nothing that lies in a segment that is not closed: 
     () => [{ id: 'p', next, holes: [], seenAtMs: 1 }],
     (error) => faults.push(error),
   );
-  const begin = (number: number): readonly [bigint, number] => {
-    writer.segmentOpened(number, `${BASE}${number}.jsonl`);
-    const checkpoint = parseCheckpoint(readFileSync(join(folder, `${BASE}${number}.producers`)))!;
+  const fileOf = (number: number): string => join(folder, `${BASE}${number}.producers`);
+  const sizeOf = (number: number): number => statSync(fileOf(number)).size;
+  const checkpointOf = (number: number): readonly [bigint, number] => {
+    const checkpoint = parseCheckpoint(readFileSync(fileOf(number)))!;
     return [checkpoint.producers[0]!.next, checkpoint.scanFrom];
   };
+  const begin = (number: number): readonly [bigint, number] => {
+    writer.segmentOpened(number, `${BASE}${number}.jsonl`);
+    return checkpointOf(number);
+  };
+  const end = (number: number): void => writer.segmentEnded(number, `${BASE}${number}.jsonl`);
   assert.deepEqual(begin(1), [11n, 1]);
   next = 21n;
   assert.deepEqual(begin(2), [11n, 1], 'segment 1 is still to be synced');
   next = 31n;
-  writer.segmentEnded(1);
+  end(1);
   // What was under way when 2 was begun lies in 1 or behind. It once was read from 2 on: kill -9, and it was in no book.
   assert.deepEqual(begin(3), [21n, 1]);
-  writer.segmentEnded(2);
-  writer.segmentEnded(3);
-  assert.deepEqual(begin(4), [31n, 4]);
+  end(2);
+  next = 41n;
+  assert.deepEqual(checkpointOf(3), [21n, 1], 'one is open: nothing new');
+  const size = sizeOf(3);
+  end(3);
+  assert.deepEqual(checkpointOf(3), [41n, 4], 'none is open: all is known, and on the disk');
+  truncateSync(fileOf(3), sizeOf(3) - 3);
+  assert.deepEqual(checkpointOf(3), [21n, 1], 'torn, it takes nothing with it');
+  assert.ok(sizeOf(3) > size);
+  next = 51n;
+  assert.deepEqual(begin(4), [51n, 4]);
+  assert.ok(existsSync(fileOf(2)));
+  assert.deepEqual(begin(5), [51n, 4]);
+  assert.equal(existsSync(fileOf(2)), false, 'three are kept');
+  // Retention was faster with the oldest: no fault, it once was reported as one.
+  rmSync(fileOf(3));
+  begin(6);
   assert.deepEqual(faults, []);
 });
