@@ -114,6 +114,9 @@ export class Ledger {
     this.#cells[READINGS_IN_FLIGHT]! -= count;
   }
 
+  get requestsReceived(): number {
+    return this.#cells[REQUESTS_RECEIVED]!;
+  }
   get requestsInFlight(): number {
     return this.#cells[REQUESTS_IN_FLIGHT]!;
   }

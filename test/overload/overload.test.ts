@@ -146,7 +146,8 @@ interface Book {
 /** Nothing is wrong with the daemon but that it has too much to do: it is alive, ready, and says so. */
 async function probe(admin: string, probes: { answered: number; faults: string[] }): Promise<void> {
   for (const path of ['/healthz', '/readyz']) {
-    const response = await fetch(`http://${admin}${path}`);
+    // A connection for each, as a kubelet does it: one that is kept may be closed by the other end just as we use it.
+    const response = await fetch(`http://${admin}${path}`, { headers: { connection: 'close' } });
     const text = await response.text();
     if (response.status === 200) probes.answered++;
     else probes.faults.push(`${path}: ${response.status} ${text}`);

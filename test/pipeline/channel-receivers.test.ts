@@ -97,3 +97,32 @@ test('a channel that is cut off: what had arrived is taken, nothing after it', a
   assert.deepEqual(await drained, { written: 10, deduplicated: 0, refused: 0, failed: 0 });
   assert.deepEqual(sink.flushes.flat(), [10]);
 });
+
+// A port hands over up to a thousand messages in one go. While each was written in its own handler, a slow disk kept the
+// thread from its timers, and so from its sign of life, for a thousand writes.
+test('with a batch always waiting, timers come between the writes', async (t) => {
+  const sink = new Sink();
+  const receivers = new ChannelReceivers(sink);
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => {
+    receivers.close();
+    port1.close();
+  });
+  let id = 1;
+  const flush = sink.flush.bind(sink);
+  sink.flush = () => {
+    flush();
+    // The far end has its answer and sends the next, while we are still writing.
+    if (id < 500) post(port1, ++id, 1);
+  };
+  receivers.add(port2);
+  post(port1, 1, 1);
+  await new Promise<void>((resolve) => {
+    const wait = (): void => {
+      if (sink.flushes.length > 0) resolve();
+      else setTimeout(wait, 0);
+    };
+    wait();
+  });
+  assert.ok(sink.flushes.length < 100, `${sink.flushes.length} writes before a timer`);
+});

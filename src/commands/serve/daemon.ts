@@ -33,7 +33,7 @@ import { balanceOf } from './balance.ts';
 import { connectionsWithin, openFilesLimit } from './descriptor-limit.ts';
 import { type DrainResult, type DrainStep, drain } from './drain.ts';
 import { IngestThreads } from './ingest-threads.ts';
-import { JournalThreads, WRITER_THREAD } from './journal-threads.ts';
+import { JOURNAL_THREADS, JournalThreads, WRITER_THREAD } from './journal-threads.ts';
 import { memoryLimits } from './memory-limits.ts';
 import { TlsSource } from './tls-source.ts';
 import { TokenFiles } from './token-files.ts';
@@ -369,7 +369,8 @@ export class Daemon {
   }
 
   #readiness(): readonly Check[] {
-    const silent = this.#threads.silent(SILENT_AFTER_MS);
+    // Of the ingest threads the check of that name knows more: they may be too busy for a report, and at work.
+    const silent = this.#threads.silent(SILENT_AFTER_MS).filter((name) => JOURNAL_THREADS.includes(name));
     const journal = this.#source.journal();
     return [
       check('phase', this.#phase === 'serving' ? undefined : `the daemon is ${this.#phase}`),

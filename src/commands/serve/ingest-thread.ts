@@ -44,7 +44,10 @@ import { WorkerThread } from './worker-thread.ts';
 const RESTART_DELAY_MS = 100;
 const RESTART_DELAY_MAX_MS = 10_000;
 const LONG_LIFE_MS = 60_000;
-/** A thread that beats four times a second and missed so many beats is stuck. */
+/**
+ * A thread that beats four times a second and missed so many beats is stuck, unless requests come in: libuv works off
+ * tens of thousands of readable sockets before it comes to a timer, and that is work.
+ */
 export const STUCK_AFTER_MS = 3000;
 /** After its time for calls, a thread says goodbye to its connections before it answers: up to a second. */
 const STOP_ANSWER_MS = 1500;
@@ -78,6 +81,9 @@ interface Life {
   readonly cells: IngestCells;
   ledger: Ledger;
   readyAtMs: number;
+  requestsSeen: number;
+  /** When its books were last seen to move. */
+  workedAtMs: number;
   isOver: boolean;
   drained: DrainedChannel | undefined;
 }
@@ -137,10 +143,16 @@ export class IngestThread {
     return Atomics.load(this.#settings.shares.connections, this.index);
   }
 
-  /** Why clients had better go elsewhere; undefined when all is well. */
+  /** Why clients had better go elsewhere; undefined when all is well. Asked a few times a second. */
   fault(nowMs: number): string | undefined {
     if (this.#state !== 'running') return `${this.name} died and is being started again`;
-    const silentMs = nowMs - this.#life!.cells.state[STATE.beatAtMs]!;
+    const life = this.#life!;
+    const { requestsReceived } = life.ledger;
+    if (requestsReceived !== life.requestsSeen) {
+      life.requestsSeen = requestsReceived;
+      life.workedAtMs = nowMs;
+    }
+    const silentMs = nowMs - Math.max(life.cells.state[STATE.beatAtMs]!, life.workedAtMs);
     if (silentMs <= STUCK_AFTER_MS) return undefined;
     return `${this.name} gives no sign of life: stuck for ${Math.round(silentMs / 1000)}s`;
   }
@@ -287,6 +299,8 @@ export class IngestThread {
       cells,
       ledger: new Ledger(cells.ledger),
       readyAtMs: 0,
+      requestsSeen: 0,
+      workedAtMs: 0,
       isOver: false,
       drained: undefined,
     };

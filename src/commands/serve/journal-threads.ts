@@ -29,6 +29,7 @@ import { WorkerThread } from './worker-thread.ts';
 
 export const WRITER_THREAD = 'writer';
 export const ARCHIVE_THREAD = 'archive';
+export const JOURNAL_THREADS: readonly string[] = [WRITER_THREAD, ARCHIVE_THREAD];
 
 export interface JournalThreadsDeps {
   readonly metrics: Metrics;
