@@ -112,7 +112,7 @@ async function nothingBeside(folder: string): Promise<void> {
   const names = await readdir(folder, { recursive: true });
   const strangers = names.filter(
     (name) =>
-      !/^(\.journal|(\.journal\/)?telemetry-\d{8}T\d{6}Z-\d+\.(jsonl(\.zst)?|blocks)|\.journal\/(lock\.sqlite|manifest\.jsonl))$/.test(
+      !/^(\.journal|(\.journal\/)?telemetry-\d{8}T\d{6}Z-\d+\.(jsonl(\.zst)?|blocks|producers)|\.journal\/(lock\.sqlite|manifest\.jsonl))$/.test(
         name,
       ),
   );

@@ -38,6 +38,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     maxStreams,
     accept: (stream) => (stream.consumer = new Answer(stream)),
     onDue: (connection) => queueMicrotask(() => connection.flush()),
+    onWork: () => {},
     onYield: (connection) => setImmediate(() => connection.goOn()),
     heldBack: 0,
   };

@@ -33,6 +33,7 @@ import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResul
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
+import { TurnLimit } from '../turn-limit.ts';
 import { dropFarDeadline } from './far-deadline.ts';
 import { authorizationOf, type BaseCall, baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
@@ -324,6 +325,7 @@ export class GrpcJsServer implements GrpcServer {
   }
 
   #watch(http2Server: Http2Server): void {
+    const turn = new TurnLimit(this.#connections);
     http2Server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
       const age = limitAge(this.#limits, this.#deps.clock, {
@@ -338,6 +340,7 @@ export class GrpcJsServer implements GrpcServer {
     });
     // Before grpc-js sees the stream.
     http2Server.prependListener('stream', (_stream, headers) => {
+      turn.onWork(this.#deps.clock.monotonicMs());
       dropFarDeadline(headers);
       if (!this.#servedPaths.has(headers[':path'])) this.#unknownMethodCalls++;
     });

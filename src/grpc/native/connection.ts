@@ -36,6 +36,8 @@ export interface ConnectionHost {
   readonly maxStreams: number;
   /** Takes the request on: sets the consumer and returns it, or answers at once and returns undefined. */
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined;
+  /** A read is about to be worked off. */
+  onWork(nowMs: number): void;
   /** The connection has something to flush at the end of this turn. */
   onDue(connection: Http2Connection): void;
   /** The connection took as much time as `turns` are worth: `goOn` is to be called once the others had that many. */
@@ -141,6 +143,7 @@ export class Http2Connection implements SessionHost {
   #takeTurn(chunk: Buffer, isOurs: boolean): void {
     const { clock } = this.#host;
     this.heardAtMs = clock.monotonicMs();
+    this.#host.onWork(this.heardAtMs);
     this.#share.begin(this.heardAtMs);
     this.#isReading = true;
     try {

@@ -21,6 +21,7 @@ import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';
+import { TurnLimit } from '../turn-limit.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
@@ -63,6 +64,9 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #reads = new SharedReads();
   /** From accept to close; in TLS the ones below it. */
   readonly #sockets = new Set<Socket>();
+  /** Those that HTTP/2 is spoken on; in TLS the ones above. */
+  readonly #speaking = new Set<Socket>();
+  readonly #turn = new TurnLimit(this.#speaking);
   #due: Http2Connection[] = [];
   /** Those that sit out, and how many turns each still has to. */
   readonly #yielded = new Map<Http2Connection, number>();
@@ -281,6 +285,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     }
     const connection = new Http2Connection(socket, this, this.#scratch);
     this.#connections.add(connection);
+    this.#speaking.add(socket);
     const age = limitAge(this.#limits, this.clock, {
       leave: () => connection.goAway(),
       end: () => connection.close(),
@@ -288,8 +293,13 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     socket.once('close', () => {
       age.cancel();
       this.#connections.delete(connection);
+      this.#speaking.delete(socket);
     });
   };
+
+  onWork(nowMs: number): void {
+    this.#turn.onWork(nowMs);
+  }
 
   /** Answers given outside a chunk (by the writer's acknowledgements, say) leave together at the end of the turn. */
   onDue(connection: Http2Connection): void {
