@@ -18,10 +18,17 @@
  *    BEFORE anybody is told, so no refused line stays among the valid bytes.
  * 4. Positive acknowledgements go out in the order of the `wait` calls.
  */
+import { MiB } from '../base/byte-size.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { OpenSegment } from './open-segment.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
+
+/**
+ * Where nobody waits for it, a sync begins once so much is unsynced, however far SYNC_INTERVAL is: what many megabytes
+ * take to be written back, all writes behind them wait (docs/decisions/0123). Less gains nothing more.
+ */
+const SYNC_AHEAD_BYTES = 4 * MiB;
 
 export interface SyncEvents {
   onSynced(durationMs: number, bytes: number): void;
@@ -64,8 +71,9 @@ export class SegmentSyncer {
     return this.#running ?? Promise.resolve();
   }
 
-  /** Begins a sync after a while, and again, as long as something is unsynced. */
+  /** Begins a sync after a while, or once there is much to sync, and again, as long as something is unsynced. */
   startLater(delayMs: number): void {
+    if (this.#segment.unsyncedBytes >= SYNC_AHEAD_BYTES && !this.#draining) void this.start();
     if (this.#timer !== undefined || this.#draining || this.#failure !== undefined) return;
     if (this.#segment.unsyncedBytes === 0) return;
     this.#timer = this.#clock.setTimer(delayMs, () => {

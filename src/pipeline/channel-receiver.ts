@@ -3,9 +3,10 @@
  * answers, and sends them home: with its answer a batch's memory is the sender's again.
  *
  * All messages that have already arrived, over all channels, are taken before the sink is told to flush,
- * so that one write covers every batch that is ready (the group in group commit). It is told so when the turn of the
- * event loop ends and not in the handler of a message: a port hands over up to a thousand of them in one go, and with
- * a disk that takes a second for each write the thread came to its timers, its sign of life among them, minutes later.
+ * so that one write covers every batch that is ready (the group in group commit). It is told so once in a turn of the
+ * event loop, and for what comes after that when the turn ends: a port hands over up to a thousand messages in one go,
+ * and with a disk that takes a second for each write the thread came to its timers, its sign of life among them,
+ * minutes later.
  *
  * A channel's far end may die with its thread. What it had sent until then still arrives here and is
  * written; when all of it is answered, `onDrained` says what became of it, so that the books can be closed.
@@ -46,6 +47,7 @@ export class ChannelReceivers {
   readonly #sink: BatchSink;
   readonly #receivers = new Set<ChannelReceiver>();
   #flushing = false;
+  #hasFlushedInTurn = false;
   #isFlushDue = false;
 
   constructor(sink: BatchSink) {
@@ -68,7 +70,8 @@ export class ChannelReceivers {
     this.#receivers.add(receiver);
     port.on('message', (message: BatchMessage) => {
       receiver.append(message);
-      this.#flushSoon();
+      if (this.#hasFlushedInTurn) this.#isFlushDue = true;
+      else this.#flushInTurn();
     });
     return () => {
       this.#flush();
@@ -80,10 +83,11 @@ export class ChannelReceivers {
     for (const receiver of this.#receivers) receiver.close();
   }
 
-  #flushSoon(): void {
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
+  #flushInTurn(): void {
+    this.#hasFlushedInTurn = true;
+    this.#flush();
     setImmediate(() => {
+      this.#hasFlushedInTurn = false;
       if (this.#isFlushDue) this.#flush();
     });
   }
