@@ -73,9 +73,10 @@ export class SegmentSyncer {
 
   /** Begins a sync after a while, or once there is much to sync, and again, as long as something is unsynced. */
   startLater(delayMs: number): void {
-    if (this.#segment.unsyncedBytes >= SYNC_AHEAD_BYTES && !this.#draining) void this.start();
-    if (this.#timer !== undefined || this.#draining || this.#failure !== undefined) return;
-    if (this.#segment.unsyncedBytes === 0) return;
+    const { unsyncedBytes } = this.#segment;
+    if (this.#draining || this.#failure !== undefined || unsyncedBytes === 0) return;
+    if (unsyncedBytes >= SYNC_AHEAD_BYTES) void this.start();
+    if (this.#timer !== undefined) return;
     this.#timer = this.#clock.setTimer(delayMs, () => {
       // The sidecar is brought up to date at the same pace: after a crash only what follows is read line by line.
       this.#segment.endBlock();
