@@ -88,6 +88,12 @@ export function refused(reason: RefusalReason, message: string, retryAfterMs?: n
   return { kind: 'refused', reason, message, retryAfterMs };
 }
 
+/** No repeat of the request would end otherwise: the fault is in what was sent. */
+export function isHopeless(outcome: Refused | Failed): boolean {
+  if (outcome.kind === 'failed') return outcome.reason === 'protocol';
+  return outcome.reason === 'malformed' || outcome.retryAfterMs === NEVER_RETRY;
+}
+
 /** The producer resends from `expected` on, or starts a new producer_id. */
 export function sequenceGap(expected: bigint): Refused {
   return {

@@ -34,8 +34,12 @@ export const openDoor: Door = {
 };
 
 export class Caller {
-  /** Calls answered with a fault of the client's that no repeat would mend; whoever divides time by it lets it fade. */
+  // Kept for whoever divides time among connections, who lets them fade.
+  /** Calls answered with OK, and with a fault of the client's that no repeat would mend. */
+  fineCalls = 0;
   hopelessCalls = 0;
+  /** What compressed requests grew by, or shrank. */
+  grownBytes = 0;
   readonly #door: Door;
   readonly #certificateSubject: string | undefined;
   readonly #address: string;

@@ -236,7 +236,9 @@ export class SensorStream implements CallContext {
   #contentOf(bytes: Buffer, start: number, end: number): Buffer | undefined {
     if (bytes[start] === 0) return bytes.subarray(start + PREFIX_BYTES, end);
     try {
-      return this.#shared.inflate(bytes.subarray(start, end), this.#encoding) as Buffer;
+      const content = this.#shared.inflate(bytes.subarray(start, end), this.#encoding) as Buffer;
+      this.#link.onInflated?.(content.length - (end - start));
+      return content;
     } catch (error) {
       const { code, details } = error as StatusThrown;
       if (typeof code !== 'number') throw error;

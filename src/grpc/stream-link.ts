@@ -37,6 +37,8 @@ export interface StreamLink {
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void;
   /** More requests are acknowledged than before. */
   onAdvanced(): void;
+  /** A request was compressed, and grew by so much, or shrank. */
+  onInflated?(grownBytes: number): void;
   /** Nothing more is to be read until `resume`. */
   pause(): void;
   resume(): void;

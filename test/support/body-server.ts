@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { systemClock } from '../../src/base/clock.ts';
 import { openDoor } from '../../src/grpc/caller.ts';
 import { type ConnectionHost, Http2Connection } from '../../src/grpc/native/connection.ts';
+import { DearTurns } from '../../src/grpc/native/dear-turns.ts';
 import { RequestHeadBuilder, TrailerCheck } from '../../src/grpc/native/request-head.ts';
 import type { Http2Stream, StreamConsumer } from '../../src/grpc/native/stream.ts';
 import { WriteBuffers } from '../../src/grpc/native/write-buffers.ts';
@@ -40,6 +41,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     onDue: (connection) => queueMicrotask(() => connection.flush()),
     onWork: () => {},
     onYield: (connection) => setImmediate(() => connection.goOn()),
+    dear: new DearTurns(systemClock),
     heldBack: 0,
   };
   const server = createServer({ noDelay: true }, (socket) => new Http2Connection(socket, host, scratch));

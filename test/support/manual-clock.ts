@@ -15,6 +15,11 @@ export class ManualClock implements Clock {
   monotonicMs(): number {
     return this.#monotonicMs;
   }
+  /** All that passes is work of this thread, but for what a test says others took. */
+  threadCpuMs(): number {
+    return this.#monotonicMs - this.othersCpuMs;
+  }
+  othersCpuMs = 0;
   get armedTimers(): number {
     return this.#timers.length;
   }

@@ -9,7 +9,7 @@
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
  * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
- *    makes work goes on after them. Who is dear has less, and sits out as many turns as he took.
+ *    makes work goes on after them. All who are dear have less between them (dear-turns.ts).
  * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
@@ -17,6 +17,7 @@ import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import { Caller, type Door } from '../caller.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
+import type { DearTurns } from './dear-turns.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { HeaderScratch } from './incoming-headers.ts';
@@ -40,8 +41,9 @@ export interface ConnectionHost {
   onWork(nowMs: number): void;
   /** The connection has something to flush at the end of this turn. */
   onDue(connection: Http2Connection): void;
-  /** The connection took as much time as `turns` are worth: `goOn` is to be called once the others had that many. */
-  onYield(connection: Http2Connection, turns: number): void;
+  /** The connection has had its turn: `goOn` is to be called once the others had theirs. */
+  onYield(connection: Http2Connection): void;
+  readonly dear: DearTurns;
   /** How many connections keep what they have read (READ_BUFFER_BYTES each) until then: MAX_HELD_BACK at most. */
   heldBack: number;
 }
@@ -130,7 +132,10 @@ export class Http2Connection implements SessionHost {
   // --- bytes in and out -------------------------------------------------------------------------------
 
   readonly #onChunk = (chunk: Buffer): void => {
-    if (this.#session.isDeaf) return;
+    if (this.#session.isDeaf) {
+      this.#discard();
+      return;
+    }
     if (this.#heldBack !== undefined) {
       // A socket that is paused may still have had something for us; it comes after what is held back.
       this.#heldBack = Buffer.concat([this.#heldBack, chunk]);
@@ -139,16 +144,28 @@ export class Http2Connection implements SessionHost {
     this.#takeTurn(chunk, false);
   };
 
+  /** Of a connection that has ended: its client is to find its end, and not to keep us busy until then. */
+  #discard(): void {
+    this.#socket.pause();
+    this.#host.clock.setTimer(limits.DISCARD_INTERVAL_MS, () => this.#socket.resume());
+  }
+
   /** `isOurs`: it may be kept as it is; what was just read lies in a buffer that is everybody's. */
   #takeTurn(chunk: Buffer, isOurs: boolean): void {
-    const { clock } = this.#host;
+    const { clock, dear } = this.#host;
     this.heardAtMs = clock.monotonicMs();
+    const isDear = this.#share.state === 'dear';
+    if (isDear && dear.isUsedUp && this.#holdBack(chunk, isOurs)) {
+      this.#yield();
+      return;
+    }
+    if (!isDear) dear.othersChunks++;
     this.#host.onWork(this.heardAtMs);
-    this.#share.begin(this.heardAtMs);
+    this.#share.begin(this.heardAtMs, clock);
     this.#isReading = true;
     try {
-      if (!this.#share.isDear) this.#reader.read(chunk);
-      else this.#readSlices(chunk, isOurs);
+      if (this.#share.state === 'ordinary') this.#reader.read(chunk);
+      else this.#readSlices(chunk, isOurs, isDear ? dear.leftMs : limits.DEAR_TURN_SHARE_MS);
     } catch (error) {
       if (!(error instanceof ConnectionFault)) throw error;
       this.#fail(error);
@@ -157,31 +174,37 @@ export class Http2Connection implements SessionHost {
       this.#writer.flush();
     }
     const heldBackBytes = this.#heldBack?.length ?? 0;
-    const turns = this.#share.end(clock.monotonicMs(), chunk.length - heldBackBytes, this.caller);
+    const isTurnOver = this.#share.end(clock, chunk.length - heldBackBytes, this.caller);
+    if (isDear) dear.spend(this.#share.workedMs);
     if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
-    if (turns > 0 || heldBackBytes > 0) this.#yield(Math.max(1, turns));
+    if (heldBackBytes > 0 || (this.#share.state === 'dear' ? dear.isUsedUp : isTurnOver)) this.#yield();
   }
 
   /** As much as the turn has time for; the rest is held back. */
-  #readSlices(chunk: Buffer, isOurs: boolean): void {
+  #readSlices(chunk: Buffer, isOurs: boolean, allowedMs: number): void {
     for (let at = 0; at < chunk.length && !this.#session.isDeaf; ) {
       const end = Math.min(at + limits.DEAR_SLICE_BYTES, chunk.length);
       this.#reader.read(chunk.subarray(at, end));
       at = end;
-      if (at === chunk.length || !this.#share.isUsedUp(this.#host.clock.monotonicMs())) continue;
-      if (this.#host.heldBack >= limits.MAX_HELD_BACK) continue;
-      const rest = chunk.subarray(at);
-      this.#heldBack = isOurs ? rest : Buffer.from(rest);
-      this.#host.heldBack++;
-      return;
+      if (at === chunk.length || !this.#share.isUsedUp(this.#host.clock.monotonicMs(), allowedMs)) continue;
+      if (this.#holdBack(chunk.subarray(at), isOurs)) return;
     }
   }
 
-  #yield(turns: number): void {
+  /** False when too many do already. */
+  #holdBack(rest: Buffer, isOurs: boolean): boolean {
+    if (this.#host.heldBack >= limits.MAX_HELD_BACK) return false;
+    this.#heldBack = isOurs ? rest : Buffer.from(rest);
+    this.#host.heldBack++;
+    return true;
+  }
+
+  #yield(): void {
     if (this.#hasYielded || this.#session.isDeaf) return;
     this.#hasYielded = true;
     this.#socket.pause();
-    this.#host.onYield(this, turns);
+    if (this.#share.state === 'dear') this.#host.dear.wait(this);
+    else this.#host.onYield(this);
   }
 
   #takeHeldBack(): Buffer | undefined {
@@ -331,6 +354,7 @@ export class Http2Connection implements SessionHost {
 
   #onSocketClosed(): void {
     this.#isEnding = true;
+    this.#host.dear.leave(this);
     this.#takeHeldBack();
     this.#session.abandon('cancelled');
   }

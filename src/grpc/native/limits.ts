@@ -56,6 +56,8 @@ export const SLOW_READER_TIMEOUT_MS = 20_000;
 export const GOAWAY_GRACE_MS = 1000;
 /** For clients that do not read the last answers; the others close within milliseconds. */
 export const GOODBYE_MS = 1000;
+/** Meanwhile what still comes is thrown away, a read at a time: 6 MiB, which is more than was under way. */
+export const DISCARD_INTERVAL_MS = 10;
 
 // --- turns: what keeps one busy client from holding up all others ---------------------------------------
 
@@ -65,10 +67,12 @@ export const GOODBYE_MS = 1000;
  */
 export const TURN_SHARE_MS = 2;
 /**
- * The same for connections whose bytes make more work than those of requests do, or work for nothing. Shorter: an
- * acknowledgement takes a few turns, and each is as long as all such connections together.
+ * The same for all connections together whose bytes make more work than those of requests do, or work for nothing, and for
+ * each of which that is not known yet. Shorter: an acknowledgement takes a few turns.
  */
 export const DEAR_TURN_SHARE_MS = 0.5;
+/** They then rest for so many times as long as they worked, if others have work: these have four fifths of the thread. */
+export const DEAR_REST_FACTOR = 4;
 /** In a read of 64 KiB: with more calls than this that could never succeed a connection is one of those. A gateway may have some. */
 export const HOPELESS_CALLS = 16;
 /** Of such a connection this much is worked off between two looks at the clock: some twenty broken calls. */

@@ -25,6 +25,7 @@ import { TurnLimit } from '../turn-limit.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
+import { DearTurns } from './dear-turns.ts';
 import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
@@ -49,6 +50,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly clock;
   readonly door: Door;
   readonly buffers = new WriteBuffers();
+  readonly dear: DearTurns;
   heldBack = 0;
   readonly maxStreams: number;
   readonly #limits: GrpcLimits;
@@ -68,8 +70,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #speaking = new Set<Socket>();
   readonly #turn = new TurnLimit(this.#speaking);
   #due: Http2Connection[] = [];
-  /** Those that sit out, and how many turns each still has to. */
-  readonly #yielded = new Map<Http2Connection, number>();
+  /** Those that go on when the turn is over. */
+  #yielded: Http2Connection[] = [];
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
   #connectionsOpened = 0;
@@ -84,6 +86,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#limits = limits;
     this.#deps = deps;
     this.clock = deps.clock;
+    this.dear = new DearTurns(deps.clock);
     this.door = deps.door ?? openDoor;
     this.maxStreams = limits.maxStreamsPerConnection;
     const budget = new ReceiveBudget(limits.receiveBufferBytes, deps.budgets?.receive);
@@ -312,21 +315,15 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     for (const connection of due) connection.flush();
   };
 
-  onYield(connection: Http2Connection, turns: number): void {
-    if (this.#yielded.size === 0) setImmediate(this.#endTurn);
-    this.#yielded.set(connection, turns);
+  onYield(connection: Http2Connection): void {
+    if (this.#yielded.push(connection) === 1) setImmediate(this.#endTurn);
   }
 
   /** Every socket that has something was read: a turn is over. */
   readonly #endTurn = (): void => {
-    const due: Http2Connection[] = [];
-    for (const [connection, turns] of this.#yielded) {
-      if (turns > 1) this.#yielded.set(connection, turns - 1);
-      else due.push(connection);
-    }
-    for (const connection of due) this.#yielded.delete(connection);
-    if (this.#yielded.size > 0) setImmediate(this.#endTurn);
-    for (const connection of due) connection.goOn();
+    const yielded = this.#yielded;
+    this.#yielded = [];
+    for (const connection of yielded) connection.goOn();
   };
 
   #armSweep(sinceMs: number): void {

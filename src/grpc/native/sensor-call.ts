@@ -15,7 +15,15 @@
 import { formatByteSize } from '../../base/byte-size.ts';
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
+import {
+  type Failed,
+  failed,
+  isHopeless,
+  NEVER_RETRY,
+  type Outcome,
+  type Refused,
+  refused,
+} from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { StatusThrown } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
@@ -67,6 +75,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   #message: RequestMessage | undefined;
   #inflated: Buffer | undefined;
   #heldBytes = 0;
+  #grownBytes = 0;
   #ended = false;
 
   constructor(stream: Http2Stream, head: RequestHead, shared: SensorCallShared) {
@@ -186,6 +195,9 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
       this.#inflated = this.#shared.inflate(framed, this.#head.encoding);
       // The budget holds what came over the wire; the rest is what it grew by.
       const grownBytes = this.#inflated.length + PREFIX_BYTES - framed.length;
+      // Packed bytes count as what they unpack to, which is what they will cost; or nothing, where that is nothing.
+      this.#grownBytes = grownBytes;
+      this.#stream.host.caller.grownBytes += grownBytes;
       return grownBytes <= 0 || this.reserve(grownBytes);
     } catch (error) {
       const { code, details } = error as StatusThrown;
@@ -265,6 +277,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
     else if (outcome.kind === 'ok') ledger.requestOk();
     else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
     else ledger.requestFailed(outcome.reason);
+    if (outcome.kind === 'ok') stream.host.caller.fineCalls++;
     budget.give(this.#heldBytes);
     this.#shared.openCalls--;
     if (connected) {
@@ -275,9 +288,11 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   }
 
   #answer(outcome: Refused | Failed, code: number | undefined): void {
-    const isHopeless =
-      outcome.kind === 'refused' ? outcome.retryAfterMs === NEVER_RETRY : outcome.reason === 'protocol';
-    if (isHopeless) this.#stream.host.caller.hopelessCalls++;
+    if (isHopeless(outcome)) {
+      const { caller } = this.#stream.host;
+      caller.hopelessCalls++;
+      caller.grownBytes -= this.#grownBytes;
+    }
     this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
   }
 }

@@ -1,45 +1,54 @@
 /**
- * How much of its thread a connection takes, and how many turns it sits out for that. A turn of the event loop gives each
- * socket that has something its read; what comes back to back belongs to one turn.
+ * How much of its thread a connection takes. A turn of the event loop gives each socket that has something its read; what
+ * comes back to back belongs to one turn.
  *
- *   ordinary ──2 ms of work in 64 KiB, or hopeless calls──▶ dear ──neither──▶ ordinary
- *     │                                                       │
- *     └── TURN_SHARE_MS, then one turn out                    └── DEAR_TURN_SHARE_MS, then as many out as it took
+ *               ┌──2 ms of work in 64 KiB, or hopeless calls──▶ dear ──neither──┐
+ *   watched ────┤                                                               ▼
+ *      ▲        └──neither────────────────────────────────────────────────▶ ordinary
+ *      └──────────────────looks like that much work───────────────────────────┘
  *
- * By the clock on the wall, so what another thread on the same core took looks like work: that is why only who is dear
- * has debts (docs/decisions/0057).
+ * Whoever is watched, as every connection is at first, is worked off in slices, so that not even the first read of an
+ * attacker takes long, and by the CPU time that it costs. Ordinary ones are timed by the clock on the wall, which costs
+ * next to nothing; but what another thread on the same core took looks like work to it, so it makes nobody dear
+ * (docs/decisions/0057).
  */
+import type { Clock } from '../../base/clock.ts';
 import type { Caller } from '../caller.ts';
 import { DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
 import { READ_BUFFER_BYTES } from './shared-reads.ts';
 
 export class TurnShare {
-  /** Its bytes make more work than those of requests do, more than a turn's share in one read; or work for nothing. */
-  isDear = false;
+  state: 'watched' | 'ordinary' | 'dear' = 'watched';
+  /** What the last chunk took: CPU time, but of an ordinary connection. */
+  workedMs = 0;
   /** Of the turn, and of the chunk. */
   #turnSinceMs = 0;
   #chunkSinceMs = 0;
+  #chunkCpuSinceMs = 0;
   #untilMs = 0;
   #weighedMs = 0;
   #weighedBytes = 0;
 
   /** A chunk is about to be worked off. */
-  begin(nowMs: number): void {
+  begin(nowMs: number, clock: Clock): void {
     if (nowMs - this.#untilMs > TURN_GAP_MS) this.#turnSinceMs = nowMs;
     this.#chunkSinceMs = nowMs;
+    if (this.state !== 'ordinary') this.#chunkCpuSinceMs = clock.threadCpuMs();
   }
 
-  /** Asked between the slices of a chunk, where it is dear. */
-  isUsedUp(nowMs: number): boolean {
-    return nowMs - this.#turnSinceMs > DEAR_TURN_SHARE_MS;
+  /** Asked between the slices of a chunk: it has had `allowedMs` of this turn. */
+  isUsedUp(nowMs: number, allowedMs: number): boolean {
+    return nowMs - (this.state === 'dear' ? this.#chunkSinceMs : this.#turnSinceMs) > allowedMs;
   }
 
-  /** So much of the chunk was worked off. Returns the turns to sit out: mostly none. */
-  end(nowMs: number, workedBytes: number, caller: Caller): number {
+  /** So much of the chunk was worked off. True when the others are to have their turn first. */
+  end(clock: Clock, workedBytes: number, caller: Caller): boolean {
+    const nowMs = clock.monotonicMs();
     this.#untilMs = nowMs;
-    this.#weigh(nowMs - this.#chunkSinceMs, workedBytes, caller);
-    const busyMs = nowMs - this.#turnSinceMs;
-    return this.isDear ? Math.floor(busyMs / DEAR_TURN_SHARE_MS) : Number(busyMs > TURN_SHARE_MS);
+    const isOrdinary = this.state === 'ordinary';
+    this.workedMs = isOrdinary ? nowMs - this.#chunkSinceMs : clock.threadCpuMs() - this.#chunkCpuSinceMs;
+    this.#weigh(workedBytes, caller);
+    return nowMs - this.#turnSinceMs > (isOrdinary ? TURN_SHARE_MS : DEAR_TURN_SHARE_MS);
   }
 
   /** The next chunk begins a turn, however soon it comes. */
@@ -47,17 +56,25 @@ export class TurnShare {
     this.#untilMs = Number.NEGATIVE_INFINITY;
   }
 
-  #weigh(workedMs: number, workedBytes: number, caller: Caller): void {
-    this.#weighedMs += workedMs;
-    this.#weighedBytes += workedBytes;
+  #weigh(workedBytes: number, caller: Caller): void {
+    this.#weighedMs += this.workedMs;
+    this.#weighedBytes += workedBytes + caller.grownBytes;
+    caller.grownBytes = 0;
     // What is short and quick says nothing.
     if (this.#weighedMs < TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
-    this.isDear =
-      caller.hopelessCalls > HOPELESS_CALLS ||
-      this.#weighedMs * READ_BUFFER_BYTES > TURN_SHARE_MS * this.#weighedBytes;
+    const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || caller.hopelessCalls > caller.fineCalls;
+    const isMuch = this.#weighedMs * READ_BUFFER_BYTES > TURN_SHARE_MS * this.#weighedBytes;
+    if (this.state === 'ordinary' && isMuch && !isHopeless) {
+      this.state = 'watched';
+      this.#weighedMs = 0;
+      this.#weighedBytes = 0;
+      return;
+    }
+    this.state = isHopeless || isMuch ? 'dear' : 'ordinary';
     // The past counts half.
     this.#weighedMs /= 2;
     this.#weighedBytes /= 2;
     caller.hopelessCalls /= 2;
+    caller.fineCalls /= 2;
   }
 }

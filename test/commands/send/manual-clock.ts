@@ -13,6 +13,10 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  threadCpuMs(): number {
+    return this.#nowMs;
+  }
+
   setTimer(delayMs: number, onFire: () => void): Timer {
     const timer = { atMs: this.#nowMs + delayMs, onFire };
     this.#timers.add(timer);

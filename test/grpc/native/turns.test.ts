@@ -4,14 +4,23 @@
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { NEVER_RETRY, type Outcome, refused } from '../../../src/base/outcome.ts';
+import { gzipSync } from 'node:zlib';
+import { refused } from '../../../src/base/outcome.ts';
 import * as limits from '../../../src/grpc/native/limits.ts';
 import { NativeServer } from '../../../src/grpc/native/native-server.ts';
-import { READ_BUFFER_BYTES } from '../../../src/grpc/native/shared-reads.ts';
 import { Ledger } from '../../../src/observe/ledger.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { PaperSocket } from '../../support/paper-socket.ts';
-import { cutFrames, FLAG, FRAME, GREETING, rawFrame, SEND_BLOCK } from '../../support/raw-http2.ts';
+import {
+  cutFrames,
+  FLAG,
+  FRAME,
+  GREETING,
+  plainBlock,
+  rawFrame,
+  SEND_BLOCK,
+  SEND_FIELDS,
+} from '../../support/raw-http2.ts';
 
 let clock: ManualClock;
 let ledger: Ledger;
@@ -19,17 +28,18 @@ let server: NativeServer;
 /** Who sent what was handled, in order. */
 let handled: string[];
 let costMs: number;
-let outcome: Outcome;
+/** What time passes is not our work. */
+let othersTake: boolean;
 
 beforeEach(async () => {
   clock = new ManualClock();
   ledger = new Ledger();
   handled = [];
   costMs = 0;
-  outcome = { kind: 'ok' };
+  othersTake = false;
   server = new NativeServer(
     {
-      maxRequestBytes: 1000,
+      maxRequestBytes: 10_000,
       maxConnections: 4,
       maxStreamsPerConnection: 1000,
       receiveBufferBytes: 1 << 22,
@@ -40,9 +50,11 @@ beforeEach(async () => {
       ledger,
       clock,
       sendSensorValues: (request, _call, respond) => {
-        handled.push(Buffer.from(request).toString());
+        const text = Buffer.from(request).toString();
+        handled.push(text);
+        if (othersTake) clock.othersCpuMs += costMs;
         clock.advance(costMs);
-        respond(outcome);
+        respond(text.startsWith('bad') ? refused('malformed', 'no') : { kind: 'ok' });
       },
       events: { onConnectionRefused() {}, onHandlerFault() {} },
     },
@@ -88,15 +100,33 @@ async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise(setImmediate);
 }
 
-test('dear work is cut into slices; what is held back comes in order, before what was sent behind it', async () => {
+/** A read of theirs, so that whoever is dear sees that others have work. */
+let strangers = 0;
+function work(socket: PaperSocket): void {
+  const before = costMs;
+  costMs = 0;
+  socket.feed(calls('other', strangers++, 1));
+  costMs = before;
+}
+const handledOf = (name: string) => handled.filter((text) => text.startsWith(name)).length;
+
+/** Known as one whose bytes make no more work than requests do. */
+async function connectOrdinary(): Promise<PaperSocket> {
+  const socket = await connect();
+  socket.feed(calls('known', 0, 400, 200));
+  await turns(5);
+  assert.equal(handledOf('known'), 400);
+  strangers = 400;
+  handled.length = 0;
+  return socket;
+}
+
+test('a stranger is worked off in slices, from the first read on; what is held back comes in order, before what was sent behind it', async () => {
   costMs = 0.2;
   const socket = await connect();
-  socket.feed(calls('a', 0, 50));
-  assert.equal(handled.length, 50, 'nobody knew that it would be dear');
-  await turns(50);
-  socket.feed(calls('a', 50, 100));
+  socket.feed(calls('a', 0, 150));
   const first = handled.length;
-  assert.ok(first > 50 && first < 100, `${first} in its first turn`);
+  assert.ok(first > 0 && first < 50, `${first} in its first turn`);
   assert.equal(socket.isPaused(), true);
   // A paused socket may still have had something for us; cut in the middle of a frame.
   const behind = calls('a', 150, 50);
@@ -109,48 +139,117 @@ test('dear work is cut into slices; what is held back comes in order, before wha
   assert.ok(isOpen(socket));
 });
 
-test('others have their turns while one that is dear sits out as many as it took', async () => {
+test('who is dear rests for several times as long as he worked while others have work, and not at all when they have none', async () => {
+  const other = await connectOrdinary();
+  const dear = await connect();
   costMs = 0.5;
-  const [dear, other] = [await connect(), await connect()];
-  dear.feed(calls('dear', 0, 100));
-  // 50 ms are a hundred turns of half a millisecond: none is taken before the others had theirs.
-  costMs = 0;
-  dear.feed(calls('dear', 100, 1));
-  await turns(10);
-  other.feed(calls('other', 0, 20));
-  assert.equal(handled.at(-1), 'other19');
-  assert.equal(dear.isPaused(), true);
-  await turns(100);
-  assert.equal(dear.isPaused(), false);
+  dear.feed(calls('dear', 0, 400));
+  // One turn to become known, one to work.
+  await turns(2);
+  work(other);
+  await turns(1);
+  const before = handledOf('dear');
+  for (let i = 0; i < 50; i++) {
+    work(other);
+    await turns(1);
+  }
+  assert.equal(handledOf('dear'), before, 'it rests');
+  assert.equal(handledOf('other'), 51);
+  // A slice of a KiB is seven calls and a half.
+  clock.advance(limits.DEAR_REST_FACTOR * 8 * 0.5);
+  assert.ok(handledOf('dear') > before, 'it goes on');
+  assert.ok(handledOf('dear') <= before + 8, 'with one slice');
+  clock.advance(100);
+  await turns(200);
+  assert.equal(handledOf('dear'), 400, 'nobody else has work');
   assert.ok(isOpen(dear) && isOpen(other));
 });
 
-test('honest work is no debt, however long it took: the next turn is its own again', async () => {
-  const socket = await connect();
-  const chunk = calls('honest', 0, 400, 150);
-  assert.ok(chunk.length > READ_BUFFER_BYTES);
-  socket.feed(chunk);
-  // Another thread had the core meanwhile.
-  costMs = (1.5 * limits.TURN_SHARE_MS) / 400;
-  socket.feed(calls('honest', 400, 400, 150));
-  assert.equal(socket.isPaused(), true);
-  await turns(3);
-  assert.equal(socket.isPaused(), false);
+test('those who are dear go on one after the other', async () => {
+  costMs = 0.5;
+  const sockets = [await connect(), await connect(), await connect()];
+  for (const [i, socket] of sockets.entries()) socket.feed(calls(`dear${i}-`, 0, 100));
+  await turns(9);
+  const counts = sockets.map((_, i) => handledOf(`dear${i}-`));
+  assert.ok(Math.min(...counts) > 8 && Math.max(...counts) < 50, `${counts}`);
+  assert.ok(Math.max(...counts) - Math.min(...counts) <= 16, `${counts}`);
+  await turns(200);
+  assert.equal(handled.length, 300);
 });
 
-test('calls that could never succeed make a connection dear, whatever they cost', async () => {
-  outcome = refused('malformed', 'no', NEVER_RETRY);
+test('what others took of the core makes nobody dear', async () => {
+  const other = await connectOrdinary();
+  const socket = await connectOrdinary();
+  costMs = (10 * limits.TURN_SHARE_MS) / 400;
+  othersTake = true;
+  for (let i = 1; i <= 10; i++) {
+    socket.feed(calls('known', 400 * i, 400, 200));
+    work(other);
+    await turns(300);
+    assert.equal(handledOf('known'), 400 * i, 'it did not have to rest');
+  }
+});
+
+test('what was packed well counts as what it unpacks to', async () => {
+  const other = await connectOrdinary();
   const socket = await connect();
-  socket.feed(calls('bad', 0, 500, 200));
-  await turns(5);
-  costMs = 0.1;
-  socket.feed(calls('bad', 500, 100, 200));
-  assert.ok(handled.length < 600, `${handled.length}`);
-  await turns(1000);
-  assert.deepEqual(
-    handled.map((text) => text.trimEnd()),
-    names('bad', 600),
-  );
+  const packed = gzipSync('x'.repeat(900));
+  const message = Buffer.concat([Buffer.from([1, 0, 0, 0, packed.length]), packed]);
+  const block = plainBlock([...SEND_FIELDS, ['grpc-encoding', 'gzip']]);
+  const send = async (count: number): Promise<void> => {
+    for (; count > 0; count--) {
+      const stream = 2 * sent++ + 1;
+      const headers = rawFrame(FRAME.HEADERS, FLAG.END_HEADERS, stream, block);
+      socket.feed(Buffer.concat([headers, rawFrame(FRAME.DATA, FLAG.END_STREAM, stream, message)]));
+      work(other);
+      await turns(1);
+    }
+  };
+  let sent = 0;
+  // Little for what it unpacks to, much for what came.
+  costMs = 0.02;
+  await send(400);
+  costMs = 0.6;
+  await send(2);
+  assert.equal(handledOf('x'), 402, 'it did not have to rest');
+});
+
+for (const [how, isBad, bytes] of [
+  ['more than a few in little, among others that do', (i: number) => i % 3 === 0, 100],
+  ['few, but no others', () => true, 8000],
+] as const) {
+  test(`calls that could never succeed make a connection dear, whatever they cost: ${how}`, async () => {
+    const other = await connectOrdinary();
+    const socket = await connect();
+    let sent = 0;
+    for (; sent < 1000; sent++) {
+      socket.feed(calls(isBad(sent) ? 'bad' : 'good', sent, 1, bytes));
+      await turns(1);
+    }
+    costMs = 0.6;
+    for (const end = sent + 2; sent < end; sent++) {
+      socket.feed(calls('last', sent, 1));
+      work(other);
+      await turns(1);
+    }
+    await turns(20);
+    assert.equal(handledOf('last'), 1, 'it rests');
+    clock.advance(1000);
+    await turns(20);
+    assert.equal(handledOf('last'), 2);
+  });
+}
+
+test('a few calls that could never succeed, among many that do, make nobody dear', async () => {
+  const other = await connectOrdinary();
+  const socket = await connect();
+  for (let i = 0; i < 400; i++) {
+    costMs = 0.01;
+    socket.feed(calls(i % 20 === 0 ? 'bad' : 'good', i, 1, 800));
+    work(other);
+    await turns(1);
+    assert.equal(handledOf('bad') + handledOf('good'), i + 1, 'it did not have to rest');
+  }
 });
 
 test('a connection that ends takes with it what is held back', async () => {
