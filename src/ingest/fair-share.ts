@@ -5,8 +5,8 @@
  * Ten times a second one of the threads adds up what each client asked for lately and computes the share: the most
  * that one client may take so that all together take what there is (max-min.ts). Each client then has two buckets
  * that its share flows into. A client whose bucket is not in debt is *within its share*: it may use the last byte
- * there is. One that is beyond it may use what others leave, but must leave them a reserve (RESERVE of the burst,
- * or of the queue), so that who is within his share finds room whenever he comes, and what nobody wants is used.
+ * there is. One that is beyond it may use what others leave, but must leave them a reserve (RESERVE of the burst;
+ * of the queue all but what the disk takes in LENT_MS), so that who is within his share finds room whenever he comes, and what nobody wants is used.
  *
  *   uncontended: the share is all there is ──more is asked for than there is──▶ contended: the share is max-min
  *        ▲                                                                             │
@@ -32,8 +32,15 @@ const RISE_WEIGHT = 0.7;
 const HEADROOM = 1.1;
 /** What clients beyond their share leave to the others. */
 export const RESERVE = 0.75;
-/** Half: the writer takes all there is in one group, and what comes while it is written must fit beside it. */
-export const QUEUE_RESERVE = 0.5;
+/**
+ * Of the queue clients beyond their share have at most half: the writer takes all there is in one group, and what comes
+ * while it is written must fit beside it.
+ */
+const MOST_LENT = 0.5;
+/** And no more than the disk takes in so long: whoever comes behind it waits for all of it. Enough to keep the disk busy. */
+const LENT_MS = 25;
+/** But this much always: where each sync takes long, small groups would be what makes the disk slow. */
+const LEAST_LENT_BYTES = 4 * MiB;
 /** The queue was not crowded for so long: the disk keeps up. */
 const CALM_MS = 2000;
 const RATIO_MEMORY_BYTES = 64 * MiB;
@@ -114,7 +121,7 @@ export class FairShare {
   readonly #ratePerSecond: number;
   readonly #rateBurstMs: number;
   /** Of lines. */
-  readonly #reserveBytes: number;
+  readonly #mostLentBytes: number;
   /** Of this thread. */
   #takenBytes = 0;
   #flushedLineBytes = 0;
@@ -122,7 +129,7 @@ export class FairShare {
   constructor(table: ClientTable, cells: FairShareCells, limits: FairShareLimits) {
     const { ratePerSecond, rateBurst, queueBytes } = limits;
     this.table = table;
-    this.#reserveBytes = QUEUE_RESERVE * queueBytes;
+    this.#mostLentBytes = MOST_LENT * queueBytes;
     this.#state = cells.state;
     this.#counts = cells.counts;
     this.#ratePerSecond = ratePerSecond;
@@ -178,6 +185,12 @@ export class FairShare {
   isWithinQueueShare(client: Client, nowMs: number): boolean {
     if (this.#state[STATE.queueShare]! === Number.POSITIVE_INFINITY) return true;
     return bucketEmptyAtMs(this.table.cells.queueShare, this.table.rowOf(client, nowMs)) <= nowMs;
+  }
+
+  /** Bytes of lines that may be in the queue for one more of a client beyond its share to go there too. */
+  lentBytes(nowMs: number): number {
+    const linesPerMs = this.#diskPerSecond(nowMs) / this.#requestBytesPerLineByte / 1000;
+    return Math.min(this.#mostLentBytes, Math.max(LEAST_LENT_BYTES, LENT_MS * linesPerMs));
   }
 
   chargeQueue(client: Client, bytes: number, nowMs: number): void {
@@ -261,7 +274,7 @@ export class FairShare {
    */
   #diskPerSecond(nowMs: number): number {
     const sinceMs = nowMs - this.#state[STATE.crowdedSinceMs]!;
-    const presumed = this.#reserveBytes * this.#requestBytesPerLineByte * Math.exp(-sinceMs / PRESUMED_MS);
+    const presumed = this.#mostLentBytes * this.#requestBytesPerLineByte * Math.exp(-sinceMs / PRESUMED_MS);
     return Math.max(1, presumed, this.#state[STATE.writtenPerSecond]!);
   }
 

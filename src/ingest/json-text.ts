@@ -15,9 +15,13 @@ const BACKSLASHES = 0x5c5c5c5c;
 const ONES = 0x01010101;
 
 const BACKSLASH = 0x5c;
-const LETTER_U = 0x75;
-const ZERO = 0x30;
-const LOWER_HEX = new TextEncoder().encode('0123456789abcdef');
+/** `\u00`, as four bytes of a little-endian word. */
+const ESCAPE_PREFIX = 0x3030755c;
+/** The two hexadecimal digits of each byte, as a little-endian half-word. */
+const HEX_DIGITS = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const digits = byte.toString(16).padStart(2, '0');
+  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
+});
 
 const PLAIN = 0;
 const HEX_ESCAPE = 1;
@@ -60,19 +64,16 @@ export class JsonTextWriter {
         const length = sequenceLength(source, next, end);
         if (length === 0) return -1;
         for (let copied = 0; copied < length; copied++) target.setUint8(pos++, source.getUint8(next++));
-      } else {
-        target.setUint8(pos++, BACKSLASH);
+      } else if (treatment === HEX_ESCAPE) {
+        target.setInt32(pos, ESCAPE_PREFIX, true);
+        target.setUint16(pos + 4, HEX_DIGITS[byte]!, true);
+        pos += MAX_ESCAPED_BYTES;
         next++;
-        if (treatment === HEX_ESCAPE) {
-          target.setUint8(pos, LETTER_U);
-          target.setUint8(pos + 1, ZERO);
-          target.setUint8(pos + 2, ZERO);
-          target.setUint8(pos + 3, LOWER_HEX[byte >>> 4]!);
-          target.setUint8(pos + 4, LOWER_HEX[byte & 15]!);
-          pos += 5;
-        } else {
-          target.setUint8(pos++, treatment);
-        }
+      } else {
+        target.setUint8(pos, BACKSLASH);
+        target.setUint8(pos + 1, treatment);
+        pos += 2;
+        next++;
       }
     }
     this.sourcePos = next;

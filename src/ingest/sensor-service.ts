@@ -25,7 +25,7 @@ import type { Ledger } from '../observe/ledger.ts';
 import type { Numbering } from '../pipeline/batch.ts';
 import type { BufferedProcessor } from '../pipeline/buffered-processor.ts';
 import type { Take, Waiter, WaitLine } from '../pipeline/wait-line.ts';
-import { type FairShare, QUEUE_RESERVE } from './fair-share.ts';
+import type { FairShare } from './fair-share.ts';
 import type { EncodeFault } from './line-encoder.ts';
 
 /** Suggested wait after "no room": about what a stalled disk needs to take a few batches. */
@@ -103,9 +103,8 @@ export class SensorService {
     }
     const nowMs = clock.monotonicMs();
     const isWithin = fairShare.isWithinQueueShare(client, nowMs);
-    const reserveBytes = QUEUE_RESERVE * this.#queueBytes;
-    const neededBytes = reserveBytes + LINES_PER_REQUEST_BYTE * request.length;
-    if (!isWithin && processor.reachableBytes < Math.min(neededBytes, this.#queueBytes - reserveBytes)) {
+    const queuedBytes = this.#queueBytes - processor.reachableBytes;
+    if (!isWithin && queuedBytes > fairShare.lentBytes(nowMs)) {
       fairShare.crowded(nowMs);
       return 'held';
     }

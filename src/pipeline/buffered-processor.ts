@@ -135,8 +135,13 @@ export class BufferedProcessor {
     return this.isEmpty && this.#channel.room.holdsAll;
   }
 
-  /** Draws room for about `bytes` where it can be had; a guess that is wrong costs a second encode. */
+  /**
+   * Draws room for about `bytes` where it can be had; a guess that is wrong costs a second encode. What is gathered leaves
+   * before the buffer would have to grow: one that grew is not used again.
+   */
   prepareRoom(bytes: number): void {
+    const isTooFull = this.#committedBytes + bytes > this.#bufferCapacityBytes;
+    if (isTooFull && bytes <= this.#bufferCapacityBytes) this.#flush('bytes');
     if (this.roomBytes < bytes) this.#channel.room.ensure(this.#usedBytes + bytes);
   }
   /** Draws more room; false when there is none. */

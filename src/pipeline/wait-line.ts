@@ -1,6 +1,7 @@
 /**
  * WaitLine: where requests stand that found no queue room: in the order they came, of each client, and the clients
- * take turns. A client that has a thousand requests here waits for itself, not the others for it.
+ * take turns. A client that has a thousand requests here waits for itself, not the others for it; and one whose requests
+ * are large has no more for it (deficit round robin: Shreedhar and Varghese 1995).
  *
  * Full policy: `wait` lets a request stand until its call's deadline or `waitMaxMs`, whichever is
  * first; `refuse` turns it away at once. What may stand here is bounded too (`capacityBytes` of raw
@@ -8,7 +9,8 @@
  * the newcomer would have; else the newcomer is turned away at once.
  *
  * Invariants:
- * 1. Of one client: first come, first served. Of several: each in turn, one request at a time.
+ * 1. Of one client: first come, first served. Of several: each in turn, as many bytes as the largest of the requests that
+ *    stand first when the round begins.
  * 2. While somebody whose turn it is lacks room, nobody else gets any, even if he would fit where that one does not.
  *    One that is held back for his client's sake only (`held`) is passed over.
  * 3. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
@@ -47,6 +49,9 @@ interface Place {
 interface ClientLine {
   readonly places: Place[];
   bytes: number;
+  /** What it may still take in its turn, which has begun. */
+  creditBytes: number;
+  isInTurn: boolean;
 }
 
 export class WaitLine {
@@ -94,7 +99,7 @@ export class WaitLine {
     place.timer = this.#clock.setTimer(waitMs, () => this.#giveUp(place));
     let line = this.#lines.get(waiter.client);
     if (line === undefined) {
-      line = { places: [], bytes: 0 };
+      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false };
       this.#lines.set(waiter.client, line);
     }
     line.places.push(place);
@@ -118,28 +123,48 @@ export class WaitLine {
     }
   }
 
-  /** One request of each client; false when there is nothing more to be had. */
+  /** One turn of each client; false when there is nothing more to be had. */
   #admitRound(): boolean {
+    let turnBytes = 0;
+    for (const { places } of this.#lines.values())
+      turnBytes = Math.max(turnBytes, places[0]!.waiter.sizeBytes);
     let hasTaken = false;
-    for (const client of [...this.#lines.keys()]) {
-      const head = this.#lines.get(client)?.places[0];
-      if (head === undefined) continue;
-      const take = head.waiter.tryTake();
+    for (const [client, line] of [...this.#lines]) {
+      const take = this.#takeTurn(line, turnBytes);
       if (take === 'short') {
         this.#isShort = true;
         return false;
       }
       if (take === 'held') continue;
       hasTaken = true;
-      this.#leave(head);
-      const line = this.#lines.get(client);
-      if (line !== undefined) {
+      if (line.places.length > 0) {
         // To the end: it has had its turn, also when the next look comes before the round is over.
         this.#lines.delete(client);
         this.#lines.set(client, line);
       }
     }
     return hasTaken;
+  }
+
+  /** `taken` when something was, and its turn is over. One that is cut short goes on where it stopped. */
+  #takeTurn(line: ClientLine, turnBytes: number): Take {
+    if (!line.isInTurn) line.creditBytes += turnBytes;
+    line.isInTurn = true;
+    let hasTaken = false;
+    for (let head = line.places[0]; head !== undefined; head = line.places[0]) {
+      if (head.waiter.sizeBytes > line.creditBytes) break;
+      const take = head.waiter.tryTake();
+      if (take === 'short') return 'short';
+      if (take === 'held') {
+        line.creditBytes = 0;
+        break;
+      }
+      hasTaken = true;
+      line.creditBytes -= head.waiter.sizeBytes;
+      this.#leave(head);
+    }
+    line.isInTurn = false;
+    return hasTaken ? 'taken' : 'held';
   }
 
   /** Everybody who stands here is turned away now; nobody is let in on the way. */

@@ -162,3 +162,29 @@ test('a quota holds a client to its own rate, whatever thread its calls come to'
     `${granted}`,
   );
 });
+
+test('of the queue clients beyond their share have what a fast disk takes in a moment, 4 MiB at least, half at most', () => {
+  const MiB = 1 << 20;
+  const lentAt = (linesPerSecond: number): number => {
+    const clock = new ManualClock();
+    const limits = {
+      ...{ maxRequestBytes: 4 * MiB, ratePerSecondBytes: 0, rateBurstBytes: 0, queueBytes: 64 * MiB },
+      ...{ clientRatePerSecondBytes: 0, clientRateBurstBytes: 0 },
+    };
+    const { fairShare } = new Admission(limits, clock, newAdmissionCells(64));
+    fairShare.crowded(clock.monotonicMs());
+    for (let i = 0; i < 100; i++) {
+      clock.advance(100);
+      const bytes = linesPerSecond / 10;
+      fairShare.taken(bytes / 4);
+      fairShare.flushed(bytes);
+      fairShare.written(bytes);
+      fairShare.crowded(clock.monotonicMs());
+      fairShare.roll(clock.monotonicMs());
+    }
+    return fairShare.lentBytes(clock.monotonicMs()) / MiB;
+  };
+  assert.equal(lentAt(MiB), 4);
+  assert.ok(Math.abs(lentAt(400 * MiB) - 10) < 0.5, `${lentAt(400 * MiB)}`);
+  assert.equal(lentAt(8000 * MiB), 32);
+});

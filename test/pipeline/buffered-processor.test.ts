@@ -168,6 +168,23 @@ test('memory comes back to be used again; what outgrew it, or came beyond it, do
   }
 });
 
+test('what is gathered leaves before a request for which the memory would have to grow', async (t) => {
+  const p = pipelineUnderTest({ bufferBytes: 64, sharedBytes: 4 * 80 });
+  t.after(() => p.stop());
+  // 80 bytes of memory; the last would not fit alone either.
+  const requests = [20, 50, 50, 50, 100].map((bytes, i) => `${String(i).repeat(bytes - 1)}\n`);
+  for (const request of requests) {
+    p.processor.prepareRoom(request.length);
+    p.commit(request, 1);
+  }
+  await p.arrived(3);
+  const [a, b, c, d, e] = requests;
+  assert.deepEqual(
+    p.held.map(({ text }) => text),
+    [`${a}${b}`, c, `${d}${e}`],
+  );
+});
+
 test('room shrinks by what is gathered and under way, and returns with the result', async (t) => {
   const p = pipelineUnderTest({ capacityBytes: 100, bufferSizeReadings: 1 });
   t.after(() => p.stop());

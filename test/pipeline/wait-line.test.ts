@@ -136,3 +136,23 @@ test('a full line: the newest of who has most standing makes room, but never for
   assert.equal(line.enter(waiter('few 3', 30, undefined, few)), false);
   assert.ok(line.waitingBytes <= 100);
 });
+
+test('turns are of bytes: large requests bring a client no more than small ones', () => {
+  const { line, log, waiter, giveRoom } = lineUnderTest();
+  const [large, small] = [{}, {}];
+  for (let i = 1; i <= 3; i++) line.enter(waiter(`large ${i}`, 100, undefined, large));
+  for (let i = 1; i <= 9; i++) line.enter(waiter(`small ${i}`, 40, undefined, small));
+  const taken = (): string => log.splice(0).join().replaceAll(' taken', '');
+  giveRoom(100);
+  assert.equal(taken(), 'large 1');
+  // What it could not use of its turn is there in its next.
+  giveRoom(60);
+  giveRoom(20);
+  assert.equal(taken(), 'small 1,small 2');
+  giveRoom(100);
+  assert.equal(taken(), 'large 2');
+  giveRoom(120);
+  assert.equal(taken(), 'small 3,small 4,small 5');
+  giveRoom(1000);
+  assert.equal(taken(), 'large 3,small 6,small 7,small 8,small 9');
+});
