@@ -4,7 +4,7 @@
  *   Listeners ─socket─▶ Http2Connection ─request─▶ #accept ─▶ SensorCall (raw bytes) or SideCall (mounted services)
  *
  * Invariants:
- * 1. `#connections` holds every connection from accept to close.
+ * 1. `#sockets` holds every socket from accept to close, `#connections` those that HTTP/2 is spoken on.
  * 2. `#sensor.openCalls` counts the SensorService calls that are not ended, `#side.calls` holds the others.
  */
 import type { Socket } from 'node:net';
@@ -60,15 +60,14 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #side: SideCallShared;
   readonly #health = new Health();
   readonly #routes = new Map<string, Route>();
-  readonly #connections = new Set<Http2Connection>();
+  /** By their sockets; in TLS the upper ones. */
+  readonly #connections = new Map<Socket, Http2Connection>();
   readonly #scratch = { head: new RequestHeadBuilder(), trailers: new TrailerCheck() };
   readonly #places: SharedBudget;
   readonly #reads = new SharedReads();
   /** From accept to close; in TLS the ones below it. */
   readonly #sockets = new Set<Socket>();
-  /** Those that HTTP/2 is spoken on; in TLS the ones above. */
-  readonly #speaking = new Set<Socket>();
-  readonly #turn = new TurnLimit(this.#speaking);
+  readonly #turn = new TurnLimit({ [Symbol.iterator]: () => this.#connections.keys() });
   #due: Http2Connection[] = [];
   /** Those that go on when the turn is over. */
   #yielded: Http2Connection[] = [];
@@ -155,7 +154,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#sensor.stopping = true;
     this.#streams.stopping = true;
     this.#listeners?.close();
-    for (const connection of [...this.#connections]) connection.goAway();
+    for (const connection of [...this.#connections.values()]) connection.goAway();
     for (const call of [...this.#side.calls]) call.end(GRPC_STATUS.UNAVAILABLE, 'the server is stopping');
 
     // Those of connections that were leaving already.
@@ -168,7 +167,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     const left = this.#openCalls;
     this.#failCalls();
 
-    for (const connection of [...this.#connections]) connection.close();
+    for (const connection of [...this.#connections.values()]) connection.close();
     if (this.#sockets.size > 0) {
       await this.#gone(GOODBYE_MS, (onGone) => {
         this.#onConnectionsGone = onGone;
@@ -184,7 +183,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#sweep?.cancel();
     this.#listeners?.close();
     this.#failCalls();
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.values()]) {
       connection.flush();
       connection.destroy();
     }
@@ -211,7 +210,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   }
 
   #failCalls(): void {
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.values()]) {
       for (const stream of connection.streams) {
         if (stream.consumer instanceof SensorCall) stream.consumer.failForDrain();
       }
@@ -221,7 +220,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
 
   #forEachStream(act: (call: StreamCall) => void): void {
     if (this.#streams.openStreams === 0) return;
-    for (const connection of [...this.#connections]) {
+    for (const connection of [...this.#connections.values()]) {
       for (const { consumer } of [...connection.streams]) if (consumer instanceof StreamCall) act(consumer);
     }
   }
@@ -287,16 +286,14 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       return;
     }
     const connection = new Http2Connection(socket, this, this.#scratch);
-    this.#connections.add(connection);
-    this.#speaking.add(socket);
+    this.#connections.set(socket, connection);
     const age = limitAge(this.#limits, this.clock, {
       leave: () => connection.goAway(),
       end: () => connection.close(),
     });
     socket.once('close', () => {
       age.cancel();
-      this.#connections.delete(connection);
-      this.#speaking.delete(socket);
+      this.#connections.delete(socket);
     });
   };
 
@@ -329,7 +326,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   #armSweep(sinceMs: number): void {
     this.#sweep = this.clock.setTimer(SWEEP_INTERVAL_MS, () => {
       const nowMs = this.clock.monotonicMs();
-      for (const connection of [...this.#connections]) connection.sweep(nowMs, nowMs - sinceMs);
+      for (const connection of [...this.#connections.values()]) connection.sweep(nowMs, nowMs - sinceMs);
       this.#armSweep(nowMs);
     });
   }
