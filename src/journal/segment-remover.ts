@@ -5,7 +5,8 @@
  * 1. A segment's record says "deleted", on the disk, before any of its data is unlinked.
  * 2. What cannot be unlinked is remembered and tried again; after a restart the manifest tells it anew.
  * 3. No segment goes that a restart has to read to know which numbers its producers have used: they would be asked
- *    again for what was acknowledged. It goes when a checkpoint knows its lines, which is one or two segments later.
+ *    again for what was acknowledged. It goes when a checkpoint knows its lines, which is one or two segments later; and that
+ *    checkpoint stays, without the segment that it was written for too, until there is a newer one.
  */
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
@@ -13,14 +14,8 @@ import { sidecarPath } from './archive-recovery.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ManifestRecord } from './manifest.ts';
 import type { ManifestFile } from './manifest-file.ts';
-import { oldestSegmentNeeded } from './producers/newest-checkpoint.ts';
-import {
-  COMPRESSIONS,
-  JOURNAL_FOLDER,
-  parseSegmentFile,
-  producersFile,
-  segmentFile,
-} from './segment-name.ts';
+import { checkpointFiles, makeDurable, newestCheckpoint } from './producers/newest-checkpoint.ts';
+import { COMPRESSIONS, JOURNAL_FOLDER, parseSegmentFile, segmentFile } from './segment-name.ts';
 
 export class SegmentRemover {
   readonly #fileSystem: FileSystem;
@@ -61,11 +56,13 @@ export class SegmentRemover {
   ): Promise<readonly ManifestRecord[]> {
     if (wanted.length === 0) return [];
     const journalFolder = join(this.#folder, JOURNAL_FOLDER);
-    const needed = isSpaceLow
-      ? Number.POSITIVE_INFINITY
-      : await oldestSegmentNeeded(this.#fileSystem, journalFolder);
-    const doomed = wanted.filter(({ segment }) => segment < needed);
+    const checkpoints = await checkpointFiles(this.#fileSystem, journalFolder);
+    const newest = await newestCheckpoint(this.#fileSystem, checkpoints);
+    const needed = isSpaceLow ? undefined : newest?.checkpoint.scanFrom;
+    const doomed = wanted.filter(({ segment }) => needed === undefined || segment < needed);
     if (doomed.length === 0) return [];
+    // What it knows stays known whatever happens, and needs what is doomed no more.
+    if (newest !== undefined && !isSpaceLow) await makeDurable(this.#fileSystem, journalFolder, newest);
     let deleted = doomed.map((record): ManifestRecord => ({ ...record, state: 'deleted' }));
     try {
       await this.#manifest.append(deleted);
@@ -84,9 +81,12 @@ export class SegmentRemover {
         await this.unlinkSuperfluous(join(this.#folder, segmentFile(base, compression)));
       }
       await this.unlinkSuperfluous(sidecarPath(this.#folder, record.file));
-      await this.unlinkSuperfluous(join(journalFolder, producersFile(base)));
       this.#deletedSegments++;
       this.#deletedFileBytes += record.fileBytes;
+    }
+    const last = deleted.at(-1)!.segment;
+    for (const { path, number } of checkpoints) {
+      if (number <= last && path !== newest?.path) await this.unlinkSuperfluous(path);
     }
     return deleted;
   }

@@ -11,7 +11,7 @@ import {
   unlink,
   writeFile,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
 import type {
@@ -25,6 +25,7 @@ import type { FileSystem } from '../../src/journal/file-system.ts';
 import { realFileSystem } from '../../src/journal/file-system.ts';
 import { loadManifest, viewFolder } from '../../src/journal/folder-view.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
+import { encodeCheckpoint } from '../../src/journal/producers/checkpoint.ts';
 import { JOURNAL_FOLDER, segmentsAmong } from '../../src/journal/segment-name.ts';
 import { verifyFolder } from '../../src/journal/verify.ts';
 import type { FaultRule } from '../support/faulty-file-system.ts';
@@ -172,6 +173,47 @@ test('retention removes the oldest by count, size and age, the record first', as
   assert.deepEqual(await segmentFiles(folder), [segments[4]!.file, segments[5]!.file]);
   const sidecars = (await readdir(join(folder, JOURNAL_FOLDER))).filter((file) => file.endsWith('.blocks'));
   assert.equal(sidecars.length, 2);
+  await assertClean(folder);
+});
+
+test('the newest checkpoint of the producers outlives its segment; what it needs outlives retention', async (t) => {
+  const folder = await temporaryFolder(t);
+  const checkpointOf = ({ file }: ClosedSegment): string =>
+    join(folder, JOURNAL_FOLDER, file.replace('.jsonl', '.producers'));
+  const known = async (segment: ClosedSegment, scanFrom: number): Promise<void> => {
+    const producers = [{ id: 'p', next: 11n, holes: [], seenAtMs: 1 }];
+    await writeFile(
+      checkpointOf(segment),
+      encodeCheckpoint({ segment: segment.number, scanFrom, producers }),
+    );
+  };
+  const left = async (): Promise<[number[], string[]]> => {
+    const numbers = (await viewFolder(folder)).segments.map(({ number }) => number);
+    const files = await readdir(join(folder, JOURNAL_FOLDER));
+    return [numbers, files.filter((file) => file.endsWith('.producers'))];
+  };
+  const [a, b] = [await writeSegment(folder, 1), await writeSegment(folder, 2)];
+  await known(a, 1);
+  await known(b, 2);
+  const { archiver, clock } = await begin(options(folder, { retainAgeMs: 1000 }));
+  archiver.closed(a);
+  archiver.closed(b);
+  const pass = async (): Promise<void> => {
+    clock.advance(3_600_000);
+    await archiver.idle();
+  };
+  await pass();
+  assert.deepEqual(await left(), [[2], [basename(checkpointOf(b))]], 'a restart reads from 2 on');
+  // Nothing is open any more: it knows all. It once went with its segment, and a restart knew nobody.
+  await known(b, 3);
+  await pass();
+  assert.deepEqual(await left(), [[], [basename(checkpointOf(b))]]);
+  const c = await writeSegment(folder, 3);
+  await known(c, 4);
+  archiver.closed(c);
+  await pass();
+  assert.deepEqual(await left(), [[], [basename(checkpointOf(c))]]);
+  await archiver.close({ finishHashes: true });
   await assertClean(folder);
 });
 

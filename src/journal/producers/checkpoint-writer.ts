@@ -26,11 +26,6 @@ import type { ProducerRecord } from './producer-table.ts';
 /** The newest may be torn by a power cut, the one before it too if that came soon; retention removes the rest. */
 const KEPT_CHECKPOINTS = 3;
 
-interface Written {
-  readonly path: string;
-  sizeBytes: number;
-}
-
 interface Known {
   readonly producers: readonly ProducerRecord[];
   readonly scanFrom: number;
@@ -43,7 +38,8 @@ export class CheckpointWriter {
   readonly #onFault: (error: unknown) => void;
   /** Begun and not closed, each with what was known when it was begun, and where the rest may lie. */
   readonly #open = new Map<number, Known>();
-  #written: Written[] = [];
+  /** Paths of those that are whole. */
+  readonly #kept: string[] = [];
 
   constructor(
     fileSystem: FileSystem,
@@ -75,26 +71,22 @@ export class CheckpointWriter {
     const path = join(this.#journalFolder, producersFile(parseSegmentFile(file)!.base));
     try {
       this.#append(path, encodeCheckpoint({ segment, scanFrom, producers }));
-      if (this.#written.length > KEPT_CHECKPOINTS) this.#remove(this.#written.shift()!.path);
+      if (this.#kept.at(-1) !== path) this.#kept.push(path);
+      if (this.#kept.length > KEPT_CHECKPOINTS) this.#remove(this.#kept.shift()!);
     } catch (error) {
       this.#onFault(error);
     }
   }
 
   #append(path: string, bytes: Uint8Array): void {
-    let written = this.#written.at(-1);
-    if (written?.path !== path) {
-      written = { path, sizeBytes: 0 };
-      this.#written.push(written);
-    }
-    const fd = this.#fileSystem.openSync(path, written.sizeBytes === 0 ? 'replace' : 'modify');
+    const fd = this.#fileSystem.openSync(path, 'write');
     try {
+      const behind = this.#fileSystem.statusSync(fd).sizeBytes;
       for (let done = 0; done < bytes.length; ) {
-        const count = this.#fileSystem.writevSync(fd, [bytes.subarray(done)], written.sizeBytes + done);
+        const count = this.#fileSystem.writevSync(fd, [bytes.subarray(done)], behind + done);
         if (count <= 0) throw wroteNothing();
         done += count;
       }
-      written.sizeBytes += bytes.length;
     } finally {
       this.#fileSystem.closeSync(fd);
     }

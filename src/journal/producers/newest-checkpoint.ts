@@ -4,24 +4,37 @@ import { type FileSystem, readWholeFile } from '../file-system.ts';
 import { parseProducersFile } from '../segment-name.ts';
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
 
+export interface CheckpointFile {
+  readonly file: string;
+  readonly path: string;
+  /** Of the segment that it was written for. */
+  readonly number: number;
+}
+
 export interface FoundCheckpoint {
   readonly path: string;
   readonly checkpoint: Checkpoint;
 }
 
-export async function newestCheckpoint(
+/** The newest first. */
+export async function checkpointFiles(
   fileSystem: FileSystem,
   journalFolder: string,
-  onFault: (fault: string) => void = () => {},
-): Promise<FoundCheckpoint | undefined> {
-  const files = (await fileSystem.list(journalFolder))
+): Promise<readonly CheckpointFile[]> {
+  return (await fileSystem.list(journalFolder))
     .flatMap((file) => {
       const name = parseProducersFile(file);
-      return name === undefined ? [] : [{ file, number: name.number }];
+      return name === undefined ? [] : [{ file, path: join(journalFolder, file), number: name.number }];
     })
     .sort((a, b) => b.number - a.number);
-  for (const { file } of files) {
-    const path = join(journalFolder, file);
+}
+
+export async function newestCheckpoint(
+  fileSystem: FileSystem,
+  files: readonly CheckpointFile[],
+  onFault: (fault: string) => void = () => {},
+): Promise<FoundCheckpoint | undefined> {
+  for (const { file, path } of files) {
     const content = await readWholeFile(fileSystem, path);
     if (content === undefined) continue; // removed meanwhile, for a newer one
     const checkpoint = parseCheckpoint(content);
@@ -31,19 +44,17 @@ export async function newestCheckpoint(
   return undefined;
 }
 
-/**
- * The oldest segment whose lines no durable checkpoint holds in full; Infinity when there are none, and nobody numbers.
- * What it says stays true whatever happens: the checkpoint it is taken from is on the disk, for good.
- */
-export async function oldestSegmentNeeded(fileSystem: FileSystem, journalFolder: string): Promise<number> {
-  const found = await newestCheckpoint(fileSystem, journalFolder);
-  if (found === undefined) return Number.POSITIVE_INFINITY;
-  const fd = await fileSystem.open(found.path, 'modify');
+/** From here on no power cut takes it. */
+export async function makeDurable(
+  fileSystem: FileSystem,
+  journalFolder: string,
+  { path }: FoundCheckpoint,
+): Promise<void> {
+  const fd = await fileSystem.open(path, 'modify');
   try {
     await fileSystem.syncData(fd);
   } finally {
     await fileSystem.close(fd);
   }
   await fileSystem.syncFolder(journalFolder);
-  return found.checkpoint.scanFrom;
 }

@@ -20,7 +20,7 @@ import { MANIFEST_FILE, type SegmentName, segmentsAmong } from '../segment-name.
 import { type ReadableHandle, segmentLines } from '../segment-stream.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { numbersIn } from './line-numbers.ts';
-import { newestCheckpoint } from './newest-checkpoint.ts';
+import { checkpointFiles, newestCheckpoint } from './newest-checkpoint.ts';
 import { ProducerNumbers } from './producer-numbers.ts';
 import type { ProducerRecord } from './producer-table.ts';
 
@@ -48,9 +48,8 @@ export async function restoreProducers(
   const producers = new Map<string, Found>();
   let scannedSegments = 0;
   try {
-    const checkpoint = (
-      await newestCheckpoint(fileSystem, folders.journalFolder, (fault) => faults.push(fault))
-    )?.checkpoint;
+    const files = await checkpointFiles(fileSystem, folders.journalFolder);
+    const checkpoint = (await newestCheckpoint(fileSystem, files, (fault) => faults.push(fault)))?.checkpoint;
     for (const { id, next, holes, seenAtMs } of checkpoint?.producers ?? []) {
       producers.set(id, { numbers: new ProducerNumbers(next, holes), seenAtMs });
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { realFileSystem } from '../../../src/journal/file-system.ts';
+import { type FileSystem, realFileSystem } from '../../../src/journal/file-system.ts';
 import { parseCheckpoint } from '../../../src/journal/producers/checkpoint.ts';
 import { CheckpointWriter } from '../../../src/journal/producers/checkpoint-writer.ts';
 import { temporaryFolder } from '../../support/journal-harness.ts';
@@ -57,4 +57,35 @@ test('a checkpoint speaks of nothing that lies in a segment that is not closed: 
   rmSync(fileOf(3));
   begin(6);
   assert.deepEqual(faults, []);
+});
+
+test('a checkpoint that could not be written pushes out none that is whole', () => {
+  const folder = join(temporaryFolder().path, '.journal');
+  mkdirSync(folder);
+  let isFull = false;
+  let faults = 0;
+  const fileSystem: FileSystem = {
+    ...realFileSystem,
+    writevSync: (fd, parts, position) => {
+      if (!isFull) return realFileSystem.writevSync(fd, parts, position);
+      throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    },
+  };
+  const producers = [{ id: 'p', next: 11n, holes: [], seenAtMs: 1 }];
+  const writer = new CheckpointWriter(
+    fileSystem,
+    folder,
+    () => producers,
+    () => faults++,
+  );
+  const begin = (number: number): void => writer.segmentOpened(number, `${BASE}${number}.jsonl`);
+  begin(1);
+  isFull = true;
+  for (let number = 2; number <= 6; number++) begin(number);
+  assert.equal(faults, 5);
+  isFull = false;
+  begin(7);
+  const segmentIn = (number: number) =>
+    parseCheckpoint(readFileSync(join(folder, `${BASE}${number}.producers`)))?.segment;
+  assert.deepEqual([segmentIn(1), segmentIn(7)], [1, 7]);
 });
