@@ -13,6 +13,8 @@ export type PhaseEnd = 'kill' | 'power' | 'drain' | 'kill at a change' | 'power 
 export interface Phase {
   readonly end: PhaseEnd;
   readonly durationMs: number;
+  /** Then nobody sends for so long: the archiver, which looks every ten seconds, has the folder to itself. */
+  readonly restMs: number;
   /** The change on the disk at which a crash 'at a change' comes, counted from the start of the process. */
   readonly change: number;
 }
@@ -33,7 +35,8 @@ export interface Scenario {
   readonly mishapEveryMs: number;
 }
 
-export function drawScenario(random: Random): Scenario {
+/** `rests` are drawn from numbers of their own: seeds stay what they were before there were any. */
+export function drawScenario(random: Random, rests: Random): Scenario {
   const pick = <T>(...choices: readonly T[]): T => choices[random.below(choices.length)]!;
   const ack = pick<AckMode>('accepted', 'written', 'written', 'synced', 'synced');
   const syncIntervalMs = pick(10, 50, 200, 1000);
@@ -77,7 +80,8 @@ export function drawScenario(random: Random): Scenario {
     const end = pick<PhaseEnd>('kill', 'power', 'power', 'drain', 'kill at a change', 'power at a change');
     // Short lives see the start and its recovery; long ones the archiver's ticks.
     const durationMs = pick(5, 100, 400, 1000, 3000) * (0.5 + random.next());
-    return { end, durationMs, change: 1 + random.below(pick(5, 20, 80, 200)) };
+    const change = 1 + random.below(pick(5, 20, 80, 200));
+    return { end, durationMs, restMs: rests.below(8) === 0 ? 15_000 : 0, change };
   });
   return {
     env,

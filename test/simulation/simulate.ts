@@ -2,7 +2,7 @@
  * One run: a seed becomes a scenario, the scenario happens, and the oracle looks at every point where
  * something could be wrong. replaced-modules.ts has to be loaded before this file.
  */
-import { seededRandom } from '../../src/base/random.ts';
+import { type Random, seededRandom } from '../../src/base/random.ts';
 import { type ClientCounts, Clients } from './clients.ts';
 import { configOf, DaemonProcess, describe } from './daemon-process.ts';
 import type { Bug } from './deliberate-bugs.ts';
@@ -79,9 +79,13 @@ class Run {
   constructor(seed: number, options: RunOptions) {
     this.#seed = seed;
     // Seeds that follow each other must not share anything.
-    const random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ 0x5eed);
-    for (let i = 0; i < 4; i++) random.next();
-    const scenario = drawScenario(random);
+    const randomOf = (what: number): Random => {
+      const random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ what);
+      for (let i = 0; i < 4; i++) random.next();
+      return random;
+    };
+    const random = randomOf(0x5eed);
+    const scenario = drawScenario(random, randomOf(0x4e57));
     this.#scenario = scenario;
     const scheduler = new Scheduler(random);
     this.#scheduler = scheduler;
@@ -188,6 +192,10 @@ class Run {
       this.#clients.start(phase.durationMs);
       this.#mishaps.begin(process);
       await Promise.race([this.#sleep(phase.durationMs), process.ended]);
+      if (phase.restMs > 0) {
+        this.#clients.stop();
+        await Promise.race([this.#sleep(phase.restMs), process.ended]);
+      }
     } else if (process.startFault !== undefined) {
       throw new Violation(`the daemon does not start: ${process.startFault.message}`);
     }
