@@ -29,6 +29,8 @@ export interface JsonWriterEvents {
   onRecovered(report: RecoveryReport): void;
   onSegmentOpened(segment: { readonly number: number; readonly file: string }): void;
   onSegmentClosed(segment: ClosedSegment, cause: RetireCause | 'recovered'): void;
+  /** Nothing was in it, and it is gone: its first write or sync failed, or there was none. */
+  onSegmentEmpty(segment: { readonly number: number; readonly file: string }): void;
   /** Somebody removed it, or moved it out of the folder, while it was open. */
   onSegmentLost(segment: LostSegment): void;
   /** Only on change; the journal begins healthy. */

@@ -310,11 +310,16 @@ export class JsonWriter {
       } else {
         this.#reportedNumber = number;
         if (closed !== undefined) this.#events.onSegmentClosed(closed, cause);
-        else if (gone) this.#events.onSegmentLost({ number, file, lines, bytes });
+        else this.#reportGone({ number, file, lines, bytes });
         for (const { operation, error } of faults) this.#health.fail(writeFault(operation, error));
       }
       if (this.#queue.length > 0) this.flush();
     });
+  }
+
+  #reportGone(segment: LostSegment): void {
+    if (segment.bytes > 0) this.#events.onSegmentLost(segment);
+    else this.#events.onSegmentEmpty(segment);
   }
 
   #armWatch(): void {
@@ -372,7 +377,7 @@ export class JsonWriter {
       for (const { closed } of report.segments) this.#events.onSegmentClosed(closed, 'recovered');
       const found = new Set(report.segments.map(({ closed }) => closed.number));
       for (const segment of this.#adriftSegments.splice(0)) {
-        if (segment.bytes > 0 && !found.has(segment.number)) this.#events.onSegmentLost(segment);
+        if (!found.has(segment.number)) this.#reportGone(segment);
       }
       return undefined;
     } catch (error) {

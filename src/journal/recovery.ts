@@ -9,7 +9,9 @@
  *    More than MAX_CUT_BYTES is not cut at all but left in the file behind the valid bytes. A file that
  *    cannot be read to its end is left as it lies, without a record: readers take its whole lines.
  * 3. Doing it twice changes nothing: every step can be interrupted and found again by the next start.
- * 4. A disk that takes no writes does not stop the start; what could not be done is told in `faults`.
+ * 4. No number is used twice, also not that of a segment that was removed because nothing was in it: its checkpoint of
+ *    the producers may be there, and says which segments a start need not read.
+ * 5. A disk that takes no writes does not stop the start; what could not be done is told in `faults`.
  */
 import { join } from 'node:path';
 import { MiB } from '../base/byte-size.ts';
@@ -20,6 +22,7 @@ import { readFully, readWholeFile, writeFully } from './file-system.ts';
 import type { ClosedSegment } from './manifest.ts';
 import { highestSegment, parseManifest } from './manifest.ts';
 import type { SegmentFolders } from './open-segment.ts';
+import { checkpointFiles } from './producers/newest-checkpoint.ts';
 import type { SegmentName } from './segment-name.ts';
 import { blocksFile, MANIFEST_FILE, segmentsAmong } from './segment-name.ts';
 import type { SegmentScan } from './segment-scan.ts';
@@ -49,7 +52,7 @@ export interface RecoveryReport {
   readonly segments: readonly RecoveredSegment[];
   /** Empty segment files that were removed. */
   readonly removedEmpty: number;
-  /** Over manifest and folder; the next segment is one higher. */
+  /** Over manifest, folder and checkpoints; the next segment is one higher. */
   readonly highestNumber: number;
   /** What went wrong on the way, a line each. */
   readonly faults: readonly string[];
@@ -62,12 +65,12 @@ export async function recoverJournal(
   reportedNumber: number,
   nowMs: number,
 ): Promise<RecoveryReport> {
-  const { names, recorded, highestRecorded } = await readJournal(fileSystem, folders);
+  const { names, recorded, highestKnown } = await readJournal(fileSystem, folders);
   const faults: string[] = [];
   const segments: RecoveredSegment[] = [];
   const seen = new Set<number>();
   let removedEmpty = 0;
-  let highestNumber = highestRecorded;
+  let highestNumber = highestKnown;
   for (const name of names) {
     highestNumber = Math.max(highestNumber, name.number);
     if (name.compression !== 'none' || recorded.has(name.number) || name.number <= reportedNumber) continue;
@@ -93,12 +96,14 @@ export async function recoverJournal(
 async function readJournal(
   fileSystem: FileSystem,
   { folder, journalFolder }: SegmentFolders,
-): Promise<{ names: SegmentName[]; recorded: ReadonlySet<number>; highestRecorded: number }> {
+): Promise<{ names: SegmentName[]; recorded: ReadonlySet<number>; highestKnown: number }> {
   try {
     const names = segmentsAmong(await fileSystem.list(folder));
     const content = await readWholeFile(fileSystem, join(journalFolder, MANIFEST_FILE));
     const manifest = parseManifest(content ?? new Uint8Array(0));
-    return { names, recorded: new Set(manifest.records.keys()), highestRecorded: highestSegment(manifest) };
+    const [newest] = await checkpointFiles(fileSystem, journalFolder);
+    const highestKnown = Math.max(highestSegment(manifest), newest?.number ?? 0);
+    return { names, recorded: new Set(manifest.records.keys()), highestKnown };
   } catch (error) {
     throw new SinkError('JOURNAL_UNREADABLE', `FILE_PATH ${folder}: cannot be read: ${errorMessage(error)}`, {
       cause: error,

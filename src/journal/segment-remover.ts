@@ -58,8 +58,9 @@ export class SegmentRemover {
     const journalFolder = join(this.#folder, JOURNAL_FOLDER);
     const checkpoints = await checkpointFiles(this.#fileSystem, journalFolder);
     const newest = await newestCheckpoint(this.#fileSystem, checkpoints);
-    const needed = isSpaceLow ? undefined : newest?.checkpoint.scanFrom;
-    const doomed = wanted.filter(({ segment }) => needed === undefined || segment < needed);
+    // Without any it would be everything; the next segment brings one.
+    const needed = isSpaceLow ? Number.POSITIVE_INFINITY : (newest?.checkpoint.scanFrom ?? 0);
+    const doomed = wanted.filter(({ segment }) => segment < needed);
     if (doomed.length === 0) return [];
     // What it knows stays known whatever happens, and needs what is doomed no more.
     if (newest !== undefined && !isSpaceLow) await makeDurable(this.#fileSystem, journalFolder, newest);

@@ -363,7 +363,7 @@ export class FaultRun {
     const checkpoints = new CheckpointWriter(
       this.fileSystem,
       join(this.folder, '.journal'),
-      () => [{ id: 'gateway-1', next: 7n, holes: [], seenAtMs: this.clock.nowMs() }],
+      { size: 1, records: () => [{ id: 'gateway-1', next: 7n, holes: [], seenAtMs: this.clock.nowMs() }] },
       () => {},
     );
     return {
@@ -373,6 +373,7 @@ export class FaultRun {
         checkpoints.segmentEnded(segment.number, segment.file);
         this.#closedSegments.push(segment);
       },
+      onSegmentEmpty: ({ number, file }) => checkpoints.segmentEnded(number, file),
       onSegmentLost: ({ number, file }) => checkpoints.segmentEnded(number, file),
       onHealth: () => {},
       onWritten: () => {},

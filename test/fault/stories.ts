@@ -275,6 +275,7 @@ async function openSecond(run: FaultRun): Promise<void> {
     onRecovered: nothing,
     onSegmentOpened: nothing,
     onSegmentClosed: nothing,
+    onSegmentEmpty: nothing,
     onSegmentLost: nothing,
     onHealth: nothing,
     onWritten: nothing,

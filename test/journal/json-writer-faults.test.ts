@@ -48,6 +48,12 @@ async function run(
     [...harness.closed.keys()],
     [...harness.closed.keys()].sort((a, b) => a - b),
   );
+  // Whoever keeps books of open segments waits for each; one that failed before it had anything once was never told.
+  const ended = [...harness.closed.keys(), ...harness.lost.map(({ number }) => number), ...harness.empty];
+  assert.deepEqual(
+    ended.sort((a, b) => a - b),
+    harness.opened,
+  );
   return { harness, error: undefined };
 }
 

@@ -14,7 +14,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { encodeManifestRecord } from '../../src/journal/manifest.ts';
 import { faultyFileSystem } from '../support/faulty-file-system.ts';
-import { JournalHarness, makeBatch, temporaryFolder } from '../support/journal-harness.ts';
+import { JournalHarness, makeBatch, temporaryFolder, until } from '../support/journal-harness.ts';
 
 const BASE = 'telemetry-20261120T090000Z-000007';
 
@@ -164,6 +164,19 @@ describe('recovery', { timeout: 60_000 }, () => {
     assert.deepEqual(harness.recovered[0]!.segments, []);
     assert.equal(harness.recovered[0]!.highestNumber, 41);
     assert.equal(readFileSync(path, 'utf8'), `${lines}{"torn`);
+    await harness.writer.close();
+  });
+
+  test('no number is used twice, also not that of an empty segment whose checkpoint is left', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder.path, '.journal'));
+    writeFileSync(join(folder.path, '.journal', `${BASE.replace('07', '12')}.producers`), '');
+    const harness = new JournalHarness(folder.path);
+    await harness.open();
+    harness.append('a');
+    harness.writer.flush();
+    await until(() => harness.answered === 1);
+    assert.deepEqual(harness.opened, [13]);
     await harness.writer.close();
   });
 

@@ -169,6 +169,7 @@ async function runDaemon(folder: string, compress: Compress): Promise<void> {
         onRecovered: nothing,
         onSegmentOpened: nothing,
         onSegmentClosed: (segment) => closed.push(segment),
+        onSegmentEmpty: nothing,
         onSegmentLost: nothing,
         onHealth: nothing,
         onWritten: nothing,

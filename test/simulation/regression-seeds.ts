@@ -22,4 +22,11 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
     666,
     'a checkpoint of producers outlived the lines it spoke of: their repeat was acknowledged and written nowhere',
   ],
+  [
+    3021,
+    'retention without any checkpoint took the first lines of a producer: what it had not sent yet counted as taken',
+  ],
+  [3912, 'a checkpoint spoke for an empty segment, and after a restart another one had its number'],
+  [13885, 'the same, with a number below it'],
+  [9706, 'what a failed sync had refused was there again after kill -9, and its repeat too'],
 ];

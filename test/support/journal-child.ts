@@ -23,6 +23,7 @@ const writer = await openJsonWriter(
       onRecovered: ignore,
       onSegmentOpened: ignore,
       onSegmentClosed: ignore,
+      onSegmentEmpty: ignore,
       onSegmentLost: ignore,
       onHealth: ignore,
       onWritten: ignore,

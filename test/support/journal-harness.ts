@@ -74,6 +74,7 @@ export class JournalHarness {
   readonly closed = new Map<number, ClosedSegment>();
   readonly causes: (RetireCause | 'recovered')[] = [];
   readonly lost: LostSegment[] = [];
+  readonly empty: number[] = [];
   readonly recovered: RecoveryReport[] = [];
   readonly health: JournalHealth[] = [];
   readonly opened: number[] = [];
@@ -101,6 +102,7 @@ export class JournalHarness {
             this.closed.set(segment.number, segment);
             this.causes.push(cause);
           },
+          onSegmentEmpty: ({ number }) => this.empty.push(number),
           onSegmentLost: (segment) => this.lost.push(segment),
           onHealth: (health) => this.health.push(health),
           onWritten: (bytes) => {

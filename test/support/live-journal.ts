@@ -1,10 +1,13 @@
 /** A real writer and a real archiver on one folder, as the daemon runs them, in one thread. */
+import { join } from 'node:path';
 import type { ArchiverFault, ArchiverOptions, SegmentArchiver } from '../../src/journal/archiver.ts';
 import { openArchiver } from '../../src/journal/archiver.ts';
 import { realFileSystem } from '../../src/journal/file-system.ts';
 import type { JsonWriter } from '../../src/journal/json-writer.ts';
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
+import { CheckpointWriter } from '../../src/journal/producers/checkpoint-writer.ts';
+import { JOURNAL_FOLDER } from '../../src/journal/segment-name.ts';
 import { ManualClock } from './manual-clock.ts';
 import { sampleLine } from './sample-journal.ts';
 
@@ -24,6 +27,14 @@ export class LiveJournal {
   async open(rotateBytes: number, options: Partial<ArchiverOptions> = {}): Promise<void> {
     const early: ClosedSegment[] = [];
     let archiver: SegmentArchiver | undefined;
+    const checkpoints = new CheckpointWriter(
+      realFileSystem,
+      join(this.folder, JOURNAL_FOLDER),
+      { size: 0, records: () => [] },
+      (error) => {
+        throw error;
+      },
+    );
     this.#writer = await openJsonWriter(
       {
         filePath: this.folder,
@@ -37,9 +48,13 @@ export class LiveJournal {
         clock: this.clock,
         events: {
           onRecovered: () => {},
-          onSegmentOpened: () => {},
-          onSegmentClosed: (segment) =>
-            archiver === undefined ? early.push(segment) : archiver.closed(segment),
+          onSegmentOpened: ({ number, file }) => checkpoints.segmentOpened(number, file),
+          onSegmentClosed: (segment) => {
+            checkpoints.segmentEnded(segment.number, segment.file);
+            if (archiver === undefined) early.push(segment);
+            else archiver.closed(segment);
+          },
+          onSegmentEmpty: () => {},
           onSegmentLost: () => {},
           onHealth: () => {},
           onWritten: () => {},

@@ -6,10 +6,12 @@ import type { TestContext } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { encodeBlock } from '../../src/journal/blocks.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
+import { encodeCheckpoint } from '../../src/journal/producers/checkpoint.ts';
 import {
   blocksFile,
   formatSegmentBase,
   JOURNAL_FOLDER,
+  producersFile,
   segmentFile,
 } from '../../src/journal/segment-name.ts';
 
@@ -39,7 +41,7 @@ export interface SampleOptions {
   readonly excess?: string;
 }
 
-/** Writes data file and sidecar of a segment that was just closed. */
+/** Writes data file and sidecar of a segment that was just closed, and the checkpoint of producers behind it. */
 export async function writeSegment(
   folder: string,
   number: number,
@@ -62,6 +64,8 @@ export async function writeSegment(
   }
   await writeFile(join(folder, file), Buffer.concat([content, excess]));
   await writeFile(join(folder, JOURNAL_FOLDER, blocksFile(base)), sidecar);
+  const checkpoint = encodeCheckpoint({ segment: number, scanFrom: number + 1, producers: [] });
+  await writeFile(join(folder, JOURNAL_FOLDER, producersFile(base)), checkpoint);
   return {
     number,
     file,

@@ -41,7 +41,12 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
   const checkpoints = new CheckpointWriter(
     realFileSystem,
     folders.journalFolder,
-    () => gate?.records() ?? [],
+    {
+      get size() {
+        return gate?.counts.known ?? 0;
+      },
+      records: () => gate?.records() ?? [],
+    },
     (error) => onProducersFault(`cannot write a checkpoint of the producers: ${errorMessage(error)}`),
   );
   const recovered: ClosedSegment[] = [];
@@ -61,6 +66,10 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
         if (gate === undefined) recovered.push(segment);
         segments.postMessage(segment);
         emit({ kind: 'segmentClosed', cause, suspect: segment.suspect });
+      },
+      onSegmentEmpty: ({ number, file }) => {
+        activity.ended(number);
+        checkpoints.segmentEnded(number, file);
       },
       onSegmentLost: (segment) => {
         activity.ended(segment.number);

@@ -1,7 +1,8 @@
 /**
- * Writes a checkpoint of the producers whenever a segment is begun, and when the last one open was closed. A checkpoint
- * that cannot be written costs nothing but time at the next start, which then takes an older one and reads more; so
- * faults here fail nothing.
+ * Writes a checkpoint of the producers whenever a segment is begun, and when the last one open was closed; also where
+ * nobody numbers (yet): retention has to know that nobody does. A checkpoint that cannot be written costs
+ * nothing but time at the next start, which then takes an older one and reads more, and room, since retention waits for
+ * it; so faults here fail nothing.
  *
  * Invariants:
  * 1. A checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known when the
@@ -26,6 +27,12 @@ import type { ProducerRecord } from './producer-table.ts';
 /** The newest may be torn by a power cut, the one before it too if that came soon; retention removes the rest. */
 const KEPT_CHECKPOINTS = 3;
 
+export interface KnownProducers {
+  /** Also those of whom nothing is written yet. */
+  readonly size: number;
+  records(): readonly ProducerRecord[];
+}
+
 interface Known {
   readonly producers: readonly ProducerRecord[];
   readonly scanFrom: number;
@@ -34,7 +41,7 @@ interface Known {
 export class CheckpointWriter {
   readonly #fileSystem: FileSystem;
   readonly #journalFolder: string;
-  readonly #records: () => readonly ProducerRecord[];
+  readonly #known: KnownProducers;
   readonly #onFault: (error: unknown) => void;
   /** Begun and not closed, each with what was known when it was begun, and where the rest may lie. */
   readonly #open = new Map<number, Known>();
@@ -44,30 +51,31 @@ export class CheckpointWriter {
   constructor(
     fileSystem: FileSystem,
     journalFolder: string,
-    records: () => readonly ProducerRecord[],
+    known: KnownProducers,
     onFault: (error: unknown) => void,
   ) {
     this.#fileSystem = fileSystem;
     this.#journalFolder = journalFolder;
-    this.#records = records;
+    this.#known = known;
     this.#onFault = onFault;
   }
 
   segmentOpened(number: number, file: string): void {
     const oldest = Math.min(number, ...this.#open.keys());
-    this.#open.set(number, { producers: this.#records(), scanFrom: oldest });
-    this.#write(number, file, this.#open.get(oldest)!);
+    this.#open.set(number, { producers: this.#known.records(), scanFrom: oldest });
+    // Nobody has numbered anything yet, so no line of theirs can be in a segment before this one.
+    if (this.#known.size === 0) this.#write(number, file, { producers: [], scanFrom: number });
+    else this.#write(number, file, this.#open.get(oldest)!);
   }
 
   segmentEnded(number: number, file: string): void {
     const wasOpen = this.#open.delete(number);
     if (wasOpen && this.#open.size === 0) {
-      this.#write(number, file, { producers: this.#records(), scanFrom: number + 1 });
+      this.#write(number, file, { producers: this.#known.records(), scanFrom: number + 1 });
     }
   }
 
   #write(segment: number, file: string, { producers, scanFrom }: Known): void {
-    if (producers.length === 0) return;
     const path = join(this.#journalFolder, producersFile(parseSegmentFile(file)!.base));
     try {
       this.#append(path, encodeCheckpoint({ segment, scanFrom, producers }));

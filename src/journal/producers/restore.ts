@@ -1,6 +1,6 @@
 /**
  * Rebuilds the producers from the journal: the newest checkpoint that is whole, and the lines of all segments that it
- * does not know in full. Runs after recovery, so torn tails are cut, and before anything is written.
+ * does not know in full, or that have no record. Runs after recovery, so torn tails are cut, and before anything is written.
  *
  * Invariants:
  * 1. A number counts as taken only if its line lies among the valid bytes of a segment, or in a checkpoint.
@@ -89,6 +89,11 @@ interface ScannedSegment {
   /** Undefined: to the end. */
   readonly validBytes: number | undefined;
   readonly closedAtMs: number | undefined;
+  /**
+   * The manifest says where it ends. Where it does not yet, recovery may have found more in it than was known when it was closed:
+   * what a failed sync refused, and kill -9 left in the file.
+   */
+  readonly isRecorded: boolean;
 }
 
 /** Oldest first. */
@@ -108,10 +113,15 @@ async function segmentsToScan(
     if (record !== undefined && (record.state === 'deleted' || record.file !== name.file)) continue;
     if (byNumber.has(name.number)) continue;
     const known = record ?? justClosed.get(name.number);
-    byNumber.set(name.number, { name, validBytes: known?.bytes, closedAtMs: known?.closedAtMs });
+    byNumber.set(name.number, {
+      ...{ name, validBytes: known?.bytes, closedAtMs: known?.closedAtMs },
+      isRecorded: record !== undefined,
+    });
   }
   const segments = [...byNumber.values()].sort((a, b) => a.name.number - b.name.number);
-  if (checkpoint !== undefined) return segments.filter(({ name }) => name.number >= checkpoint.scanFrom);
+  if (checkpoint !== undefined) {
+    return segments.filter(({ name, isRecorded }) => name.number >= checkpoint.scanFrom || !isRecorded);
+  }
   let bytes = 0;
   const newest = segments.toReversed().filter(({ validBytes }) => {
     const isWithin = bytes < MAX_SCAN_BYTES;

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { type FileSystem, realFileSystem } from '../../../src/journal/file-system.ts';
 import { parseCheckpoint } from '../../../src/journal/producers/checkpoint.ts';
 import { CheckpointWriter } from '../../../src/journal/producers/checkpoint-writer.ts';
+import type { ProducerRecord } from '../../../src/journal/producers/producer-table.ts';
 import { temporaryFolder } from '../../support/journal-harness.ts';
 
 const BASE = 'telemetry-20261120T100000Z-00000';
@@ -18,7 +19,7 @@ test('a checkpoint speaks of nothing that lies in a segment that is not closed: 
   const writer = new CheckpointWriter(
     realFileSystem,
     folder,
-    () => [{ id: 'p', next, holes: [], seenAtMs: 1 }],
+    { size: 1, records: () => [{ id: 'p', next, holes: [], seenAtMs: 1 }] },
     (error) => faults.push(error),
   );
   const fileOf = (number: number): string => join(folder, `${BASE}${number}.producers`);
@@ -75,7 +76,7 @@ test('a checkpoint that could not be written pushes out none that is whole', () 
   const writer = new CheckpointWriter(
     fileSystem,
     folder,
-    () => producers,
+    { size: 1, records: () => producers },
     () => faults++,
   );
   const begin = (number: number): void => writer.segmentOpened(number, `${BASE}${number}.jsonl`);
@@ -88,4 +89,31 @@ test('a checkpoint that could not be written pushes out none that is whole', () 
   const segmentIn = (number: number) =>
     parseCheckpoint(readFileSync(join(folder, `${BASE}${number}.producers`)))?.segment;
   assert.deepEqual([segmentIn(1), segmentIn(7)], [1, 7]);
+});
+
+test('where nobody numbers, retention has to wait for no segment; once somebody does, for all that were open then', () => {
+  const folder = join(temporaryFolder().path, '.journal');
+  mkdirSync(folder);
+  const producers: ProducerRecord[] = [];
+  let size = 0;
+  const writer = new CheckpointWriter(
+    realFileSystem,
+    folder,
+    {
+      get size() {
+        return size;
+      },
+      records: () => producers,
+    },
+    (error) => assert.fail(error as Error),
+  );
+  const begin = (number: number): number => {
+    writer.segmentOpened(number, `${BASE}${number}.jsonl`);
+    return parseCheckpoint(readFileSync(join(folder, `${BASE}${number}.producers`)))!.scanFrom;
+  };
+  assert.equal(begin(1), 1);
+  assert.equal(begin(2), 2);
+  // Its first lines are under way, in 2 or behind.
+  size = 1;
+  assert.ok(begin(3) <= 2);
 });
