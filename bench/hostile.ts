@@ -21,7 +21,7 @@ const args = new BenchArguments('npm run bench:hostile: what each attack costs h
   readings: { default: '100', help: 'Readings per honest request' },
   share: { default: '0.5', help: 'Honest rate, as a share of the measured maximum' },
   raiders: { default: '8', help: 'Attackers at a time' },
-  duration: { default: '2s', help: 'Length of a run' },
+  duration: { default: '4s', help: 'Length of a run' },
   most: { default: '0.1', help: 'Loss of goodput that is still allowed' },
   ...commonOptions,
 });
