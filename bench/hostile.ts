@@ -20,6 +20,10 @@ const args = new BenchArguments('npm run bench:hostile: what each attack costs h
   attack: { default: '', help: 'Only those whose name contains this' },
   readings: { default: '100', help: 'Readings per honest request' },
   share: { default: '0.5', help: 'Honest rate, as a share of the measured maximum' },
+  addresses: {
+    default: 'each',
+    help: 'each: every honest client has an address of its own; one: all have the same, and are one client',
+  },
   raiders: { default: '8', help: 'Attackers at a time' },
   duration: { default: '4s', help: 'Length of a run' },
   most: { default: '0.1', help: 'Loss of goodput that is still allowed' },
@@ -33,8 +37,12 @@ const raiderCount = args.count('raiders');
 // The daemon has one core: attackers who do not share it could take nothing from anybody.
 const allCores = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
 const { cores, own } = holdThisProcess(allCores);
-/** Strangers do not share the address of the honest, by which clients without certificate or token are told apart. */
-const RAIDERS_ADDRESS = process.platform === 'linux' ? '127.0.0.2' : undefined;
+/** Clients without certificate or token are told apart by their addresses. Elsewhere loopback has but one. */
+const hasAddresses = process.platform === 'linux';
+const addressing = hasAddresses ? args.text('addresses') : 'one';
+if (addressing !== 'each' && addressing !== 'one') args.fail(`--addresses ${addressing}: each or one`);
+const RAIDERS_ADDRESS = hasAddresses ? '127.0.0.2' : undefined;
+const honestAddresses = Array.from({ length: common.connections }, (_, i) => `127.0.1.${1 + (i % 250)}`);
 /** Connecting and compiling are no part of the goodput. */
 const WARM_UP_MS = 500;
 const attacks = CORPUS.filter(({ name }) => name.includes(args.text('attack')));
@@ -100,6 +108,7 @@ async function honest(daemon: DaemonUnderTest, requestsPerSecond: number): Promi
   const report = await runPaced({
     ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, scratch, cores },
     ...{ connections: common.connections, warmUpMs: WARM_UP_MS, durationMs },
+    ...(addressing === 'each' ? { addresses: honestAddresses } : {}),
   });
   // Over the time that it took, so that what was acknowledged late counts as lost; and so does what was refused.
   const acknowledged = Math.max(0, report.requests - report.refused);
@@ -142,7 +151,7 @@ deliver(
     command: reprintCommand('bench:hostile'),
     machine,
     conditions: [
-      `Honest load: open loop (bench/paced-clients.ts), ${readings} readings per request over ${common.connections} connections, at ${args.text('share')} of the maximum measured before (${Object.entries(
+      `Honest load: open loop (bench/paced-clients.ts), ${readings} readings per request over ${common.connections} connections (${addressing === 'each' ? 'each with an address of its own' : 'all with one address: one client'}), at ${args.text('share')} of the maximum measured before (${Object.entries(
         rates,
       )
         .map(([transport, rate]) => `${transport}: ${rate} requests/s`)

@@ -65,11 +65,12 @@ export class FrameConnection {
   #readBytes = 0;
   #rest = Buffer.alloc(0);
 
-  /** `target`: host:port */
-  constructor(target: string, handler: FrameHandler) {
+  /** `target`: host:port. `from`: the address to come from; left out, the system chooses. */
+  constructor(target: string, handler: FrameHandler, from?: string) {
     this.#handler = handler;
     const at = target.lastIndexOf(':');
-    this.socket = connect(Number(target.slice(at + 1)), target.slice(0, at));
+    const localAddress = from === undefined ? {} : { localAddress: from };
+    this.socket = connect({ port: Number(target.slice(at + 1)), host: target.slice(0, at), ...localAddress });
     this.socket.setNoDelay(true);
     this.socket.on('error', (error) => fail(error.message));
     this.socket.on('data', (bytes: Buffer) => this.#read(bytes));

@@ -17,6 +17,7 @@ import {
   END_HEADERS,
   END_STREAM,
   FrameConnection,
+  type FrameHandler,
   frame,
   grpcHeaders,
   HEADERS,
@@ -30,6 +31,8 @@ export interface PacedWish {
   readonly messageFile: string;
   readonly requestsPerSecond: number;
   readonly connections: number;
+  /** Each connection comes from the next of them; left out, all from the one that the system chooses. */
+  readonly addresses?: readonly string[];
   readonly threads: number;
   /** Not counted: until the code of both ends is compiled. */
   readonly warmUpMs: number;
@@ -76,12 +79,17 @@ class PacedConnection {
   #messages = 0;
   #answers = 0;
 
-  constructor(wish: PacedWish, message: Buffer, onAnswer: (dueMs: number, sentMs: number) => void) {
+  constructor(
+    wish: PacedWish,
+    message: Buffer,
+    onAnswer: (dueMs: number, sentMs: number) => void,
+    from?: string,
+  ) {
     this.#messageBytes = message.length;
     const headers = frame(HEADERS, END_HEADERS, 0, grpcHeaders(wish.path));
     this.#secondFrameAt = headers.length;
     this.#request = Buffer.concat([headers, frame(DATA, END_STREAM, 0, message)]);
-    this.#connection = new FrameConnection(wish.target, {
+    const handler: FrameHandler = {
       onFrame: (type, flags, stream) => {
         if (type === DATA) this.#messages++;
         if ((flags & END_STREAM) === 0) return;
@@ -91,7 +99,8 @@ class PacedConnection {
         this.#sentMs.delete(stream);
       },
       onTurn: () => {},
-    });
+    };
+    this.#connection = new FrameConnection(wish.target, handler, from);
   }
 
   get refused(): number {
@@ -156,7 +165,7 @@ async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResu
   };
   const connections = Array.from(
     { length: wish.connections },
-    () => new PacedConnection(wish, message, onAnswer),
+    (_, i) => new PacedConnection(wish, message, onAnswer, wish.addresses?.[i % wish.addresses.length]),
   );
   let next = 0;
   await new Promise<void>((resolve) => {
@@ -200,6 +209,9 @@ async function runAll(wish: PacedWish): Promise<PacedReport> {
         ...wish,
         requestsPerSecond: wish.requestsPerSecond / threads,
         connections: Math.ceil((wish.connections - index) / threads),
+        ...(wish.addresses === undefined
+          ? {}
+          : { addresses: wish.addresses.filter((_, i) => i % threads === index) }),
       };
       return new Promise<ThreadResult>((resolve, reject) => {
         const worker = new Worker(new URL(import.meta.url), { workerData: { wish: share, startAtMs } });

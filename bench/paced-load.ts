@@ -13,6 +13,8 @@ export interface PacedLoad {
   readonly requestsPerSecond: number;
   readonly readingsPerRequest: number;
   readonly connections: number;
+  /** Each connection comes from one of its own, as many as there are connections; left out, all from the same. */
+  readonly addresses?: readonly string[];
   readonly warmUpMs: number;
   readonly durationMs: number;
   readonly cores: Cores;

@@ -94,6 +94,11 @@ export function isHopeless(outcome: Refused | Failed): boolean {
   return outcome.reason === 'malformed' || outcome.retryAfterMs === NEVER_RETRY;
 }
 
+/** More was asked for than there is: the request was fine, and has cost us its bytes. */
+export function isBeyondLimit({ kind, reason }: Refused | Failed): boolean {
+  return kind === 'refused' && (reason === 'rate_limited' || reason === 'quota' || reason === 'queue_full');
+}
+
 /** The producer resends from `expected` on, or starts a new producer_id. */
 export function sequenceGap(expected: bigint): Refused {
   return {

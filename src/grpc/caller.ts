@@ -4,7 +4,7 @@
  * remembered; so all but the first call cost four comparisons.
  */
 import { Client } from '../base/client.ts';
-import type { Refused } from '../base/outcome.ts';
+import { type Failed, isBeyondLimit, isHopeless, type Refused } from '../base/outcome.ts';
 
 /** What decides who may come in. */
 export interface Door {
@@ -35,9 +35,10 @@ export const openDoor: Door = {
 
 export class Caller {
   // Kept for whoever divides time among connections, who lets them fade.
-  /** Calls answered with OK, and with a fault of the client's that no repeat would mend. */
+  /** Calls answered with OK, with a fault of the client's that no repeat would mend, and refused for what all have too little of. */
   fineCalls = 0;
   hopelessCalls = 0;
+  excessCalls = 0;
   /** What compressed requests grew by, or shrank. */
   grownBytes = 0;
   readonly #door: Door;
@@ -51,6 +52,12 @@ export class Caller {
     this.#door = door;
     this.#certificateSubject = certificateSubject;
     this.#address = address ?? 'unknown';
+  }
+
+  /** A call was answered with that. */
+  onRefused(outcome: Refused | Failed): void {
+    if (isHopeless(outcome)) this.hopelessCalls++;
+    else if (isBeyondLimit(outcome)) this.excessCalls++;
   }
 
   /** The client, or why the call is not taken on. */

@@ -50,8 +50,12 @@ const PRESUMED_RATIO = 0.2;
 const PRESUMED_MS = 2000;
 /** While it is not known how many want something. */
 const PRESUMED_CLIENTS = 10;
+/** What is left of the disk's speed empties the queue, which would else stay as full as it is; and then it is lent. */
+const SHARED_OUT = 0.9;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
+/** The same for one who asks for more than its share: nothing saved up, or it would keep the queue full with it. */
+const GREEDY_BURST_MS = LENT_MS;
 
 /** Places in `FairShareCells.state`. */
 const STATE = {
@@ -197,7 +201,9 @@ export class FairShare {
     const share = this.#state[STATE.queueShare]!;
     if (share === Number.POSITIVE_INFINITY) return;
     const row = this.table.rowOf(client, nowMs);
-    moveBucket(this.table.cells.queueShare, row, (bytes * 1000) / share, QUEUE_BURST_MS, nowMs);
+    const { queueShare, askedPerSecond } = this.table.cells;
+    const burstMs = askedPerSecond[row]! > share ? GREEDY_BURST_MS : QUEUE_BURST_MS;
+    moveBucket(queueShare, row, (bytes * 1000) / share, burstMs, nowMs);
   }
 
   /** A request went into a batch. */
@@ -262,7 +268,7 @@ export class FairShare {
     if (this.#ratePerSecond > 0) state[STATE.rateShare] = maxMinShare(asked, this.#ratePerSecond);
     // An only client has nobody to leave room to.
     if (isCrowded && asked.length > 1) {
-      state[STATE.queueShare] = maxMinShare(asked, this.#diskPerSecond(nowMs));
+      state[STATE.queueShare] = maxMinShare(asked, SHARED_OUT * this.#diskPerSecond(nowMs));
     } else if (isCrowded) {
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
     }

@@ -55,7 +55,7 @@ export class JsonTextWriter {
         pos += 4;
       }
       if (next === until) break;
-      const byte = source.getUint8(next);
+      let byte = source.getUint8(next);
       const treatment = TREATMENT[byte]!;
       if (treatment === PLAIN) {
         target.setUint8(pos++, byte);
@@ -65,10 +65,13 @@ export class JsonTextWriter {
         if (length === 0) return -1;
         for (let copied = 0; copied < length; copied++) target.setUint8(pos++, source.getUint8(next++));
       } else if (treatment === HEX_ESCAPE) {
-        target.setInt32(pos, ESCAPE_PREFIX, true);
-        target.setUint16(pos + 4, HEX_DIGITS[byte]!, true);
-        pos += MAX_ESCAPED_BYTES;
-        next++;
+        // They come in rows, when somebody means harm: nothing else is looked for between them.
+        do {
+          target.setInt32(pos, ESCAPE_PREFIX, true);
+          target.setUint16(pos + 4, HEX_DIGITS[byte]!, true);
+          pos += MAX_ESCAPED_BYTES;
+          next++;
+        } while (next < until && TREATMENT[(byte = source.getUint8(next))] === HEX_ESCAPE);
       } else {
         target.setUint8(pos, BACKSLASH);
         target.setUint8(pos + 1, treatment);

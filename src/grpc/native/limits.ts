@@ -63,14 +63,17 @@ export const DISCARD_INTERVAL_MS = 10;
 
 /**
  * Work of one connection before the others have their turn. By time, not by bytes: what costs us is decompression and
- * broken calls, not their size. Fifty honest requests of 100 readings, or one of 4 MiB, which is never cut in two.
+ * broken calls, not their size. Some forty honest requests of 100 readings, or one of 4 MiB, which is never cut in two. With
+ * 2 ms eight connections that keep the thread busy made turns so long that a client with 100 streams was held up by them.
  */
-export const TURN_SHARE_MS = 2;
+export const TURN_SHARE_MS = 1;
 /**
  * The same for all connections together whose bytes make more work than those of requests do, or work for nothing, and for
  * each of which that is not known yet. Shorter: an acknowledgement takes a few turns.
  */
 export const DEAR_TURN_SHARE_MS = 0.5;
+/** Work in a read of 64 KiB that makes a connection one of those. Small honest requests make a half of it. */
+export const DEAR_MS = 2;
 /** They then rest for so many times as long as they worked, if others have work: these have four fifths of the thread. */
 export const DEAR_REST_FACTOR = 4;
 /** In a read of 64 KiB: with more calls than this that could never succeed a connection is one of those. A gateway may have some. */

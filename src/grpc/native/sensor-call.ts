@@ -288,11 +288,9 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   }
 
   #answer(outcome: Refused | Failed, code: number | undefined): void {
-    if (isHopeless(outcome)) {
-      const { caller } = this.#stream.host;
-      caller.hopelessCalls++;
-      caller.grownBytes -= this.#grownBytes;
-    }
+    const { caller } = this.#stream.host;
+    caller.onRefused(outcome);
+    if (isHopeless(outcome)) caller.grownBytes -= this.#grownBytes;
     this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
   }
 }

@@ -12,7 +12,7 @@
  */
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type Failed, failed, isHopeless, type Refused, refused } from '../../base/outcome.ts';
+import { type Failed, failed, type Refused, refused } from '../../base/outcome.ts';
 import { SensorStream } from '../sensor-stream.ts';
 import { statusTrailers } from '../status.ts';
 import type { SensorStreamShared, StreamLink } from '../stream-link.ts';
@@ -146,7 +146,7 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
       this.#stream.sendHeaders();
       this.#stream.sendTrailers(OK_TRAILERS);
     } else {
-      if (isHopeless(outcome)) this.#stream.host.caller.hopelessCalls++;
+      this.#stream.host.caller.onRefused(outcome);
       this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
     }
   }

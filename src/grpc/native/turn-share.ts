@@ -14,7 +14,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Caller } from '../caller.ts';
-import { DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
+import { DEAR_MS, DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
 import { READ_BUFFER_BYTES } from './shared-reads.ts';
 
 export class TurnShare {
@@ -61,9 +61,10 @@ export class TurnShare {
     this.#weighedBytes += workedBytes + caller.grownBytes;
     caller.grownBytes = 0;
     // What is short and quick says nothing.
-    if (this.#weighedMs < TURN_SHARE_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
-    const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || caller.hopelessCalls > caller.fineCalls;
-    const isMuch = this.#weighedMs * READ_BUFFER_BYTES > TURN_SHARE_MS * this.#weighedBytes;
+    if (this.#weighedMs < DEAR_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
+    const isInVain = caller.hopelessCalls + caller.excessCalls > caller.fineCalls;
+    const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || isInVain;
+    const isMuch = this.#weighedMs * READ_BUFFER_BYTES > DEAR_MS * this.#weighedBytes;
     if (this.state === 'ordinary' && isMuch && !isHopeless) {
       this.state = 'watched';
       this.#weighedMs = 0;
@@ -75,6 +76,7 @@ export class TurnShare {
     this.#weighedMs /= 2;
     this.#weighedBytes /= 2;
     caller.hopelessCalls /= 2;
+    caller.excessCalls /= 2;
     caller.fineCalls /= 2;
   }
 }

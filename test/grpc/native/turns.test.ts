@@ -180,7 +180,7 @@ test('those who are dear go on one after the other', async () => {
 test('what others took of the core makes nobody dear', async () => {
   const other = await connectOrdinary();
   const socket = await connectOrdinary();
-  costMs = (10 * limits.TURN_SHARE_MS) / 400;
+  costMs = (10 * limits.DEAR_MS) / 400;
   othersTake = true;
   for (let i = 1; i <= 10; i++) {
     socket.feed(calls('known', 400 * i, 400, 200));
