@@ -79,3 +79,55 @@ test('a large request that waits is not encoded anew for every batch that comes 
   await pipeline.processor.close();
   assert.equal(outcomes.filter(({ kind }) => kind === 'ok').length, 1025);
 });
+
+test('accepted is answered at once while the writer keeps up or stands still, else when it is written', async (t) => {
+  const pipeline = pipelineUnderTest({
+    capacityBytes: 1024 * KiB,
+    bufferBytes: 4 * KiB,
+    shortQueueBytes: 8 * KiB,
+  });
+  t.after(() => pipeline.stop());
+  const service = new SensorService(
+    { ack: 'accepted', queueBytes: 1024 * KiB },
+    {
+      admit: () => undefined,
+      encoder: new CountingEncoder(),
+      processor: pipeline.processor,
+      waitLine: new WaitLine({ whenFull: 'refuse', waitMaxMs: 0, capacityBytes: 0 }, pipeline.clock),
+      ledger: new Ledger(),
+      clock: pipeline.clock,
+      onMalformed: () => {},
+      onQueueWait: () => {},
+    },
+  );
+  const client = new Client('address', '127.0.0.1');
+  const call = { client, deadlineMs: undefined, peer: 'test', cancelled: false, onCancelled: undefined };
+  let answered = 0;
+  const send = () =>
+    service.handle(new Uint8Array(4), { ...call }, ({ kind }) => void (answered += kind === 'ok' ? 1 : 0));
+  const written = async (batch: number): Promise<void> => {
+    const result = new Promise<void>((resolve) => pipeline.onRoom(resolve));
+    pipeline.held[batch]!.answer({ ok: true });
+    await result;
+  };
+
+  send();
+  await pipeline.arrived(1);
+  await written(0);
+  assert.equal(answered, 1);
+  for (let i = 0; i < 4; i++) send();
+  assert.equal(answered, 4, 'three find no more than 8 KiB before them, the fourth 12');
+  await pipeline.arrived(5);
+  for (const batch of [1, 2, 3]) await written(batch);
+  assert.equal(answered, 4, 'it waits for its own batch');
+  await written(4);
+  assert.equal(answered, 5);
+
+  for (let i = 0; i < 3; i++) send();
+  pipeline.clock.advance(50);
+  for (let i = 0; i < 3; i++) send();
+  assert.equal(answered, 11, 'nothing was written for 50 ms: the queue is there to be filled');
+  await pipeline.arrived(11);
+  for (let batch = 5; batch < 11; batch++) await written(batch);
+  await pipeline.processor.close();
+});
