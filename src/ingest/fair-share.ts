@@ -54,7 +54,11 @@ const PRESUMED_CLIENTS = 10;
 const SHARED_OUT = 0.9;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
-/** The same for one who asks for more than its share: nothing saved up, or it would keep the queue full with it. */
+/**
+ * The same for one who asks for so many times its share: nothing saved up, or it would keep the queue full with it. For
+ * fewer times the share may be what is wrong: until the disk was seen to write for a while it is a guess.
+ */
+const GREEDY_FACTOR = 4;
 const GREEDY_BURST_MS = LENT_MS;
 
 /** Places in `FairShareCells.state`. */
@@ -202,7 +206,7 @@ export class FairShare {
     if (share === Number.POSITIVE_INFINITY) return;
     const row = this.table.rowOf(client, nowMs);
     const { queueShare, askedPerSecond } = this.table.cells;
-    const burstMs = askedPerSecond[row]! > share ? GREEDY_BURST_MS : QUEUE_BURST_MS;
+    const burstMs = askedPerSecond[row]! > GREEDY_FACTOR * share ? GREEDY_BURST_MS : QUEUE_BURST_MS;
     moveBucket(queueShare, row, (bytes * 1000) / share, burstMs, nowMs);
   }
 
