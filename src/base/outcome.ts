@@ -94,9 +94,16 @@ export function isHopeless(outcome: Refused | Failed): boolean {
   return outcome.reason === 'malformed' || outcome.retryAfterMs === NEVER_RETRY;
 }
 
-/** More was asked for than there is: the request was fine, and has cost us its bytes. */
-export function isBeyondLimit({ kind, reason }: Refused | Failed): boolean {
-  return kind === 'refused' && (reason === 'rate_limited' || reason === 'quota' || reason === 'queue_full');
+const WASTED: ReadonlySet<string> = new Set<RefusalReason>([
+  'rate_limited',
+  'quota',
+  'queue_full',
+  'sequence_gap',
+]);
+
+/** Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. */
+export function isWasted({ kind, reason }: Refused | Failed): boolean {
+  return kind === 'refused' && WASTED.has(reason);
 }
 
 /** The producer resends from `expected` on, or starts a new producer_id. */

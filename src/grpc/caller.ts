@@ -4,7 +4,7 @@
  * remembered; so all but the first call cost four comparisons.
  */
 import { Client } from '../base/client.ts';
-import { type Failed, isBeyondLimit, isHopeless, type Refused } from '../base/outcome.ts';
+import { type Failed, isHopeless, isWasted, type Refused } from '../base/outcome.ts';
 
 /** What decides who may come in. */
 export interface Door {
@@ -35,10 +35,10 @@ export const openDoor: Door = {
 
 export class Caller {
   // Kept for whoever divides time among connections, who lets them fade.
-  /** Calls answered with OK, with a fault of the client's that no repeat would mend, and refused for what all have too little of. */
+  /** Calls answered with OK, with a fault of the client's that no repeat would mend, and refused though only a repeat is needed. */
   fineCalls = 0;
   hopelessCalls = 0;
-  excessCalls = 0;
+  wastedCalls = 0;
   /** What compressed requests grew by, or shrank. */
   grownBytes = 0;
   readonly #door: Door;
@@ -57,7 +57,7 @@ export class Caller {
   /** A call was answered with that. */
   onRefused(outcome: Refused | Failed): void {
     if (isHopeless(outcome)) this.hopelessCalls++;
-    else if (isBeyondLimit(outcome)) this.excessCalls++;
+    else if (isWasted(outcome)) this.wastedCalls++;
   }
 
   /** The client, or why the call is not taken on. */

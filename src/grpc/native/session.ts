@@ -241,14 +241,12 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     stream.isRemoteClosed = isLast;
     if (isLast && !stream.countContent(0, true)) {
       this.#streamFault(stream, ERROR_CODE.PROTOCOL_ERROR);
-      return;
-    }
-    if (head.isOversize) {
+    } else if (head.isOversize) {
       stream.answerHttp(431);
-      return;
+    } else {
+      const consumer = this.#host.accept(stream, head);
+      if (isLast && !stream.isClosed) consumer?.onEnd();
     }
-    const consumer = this.#host.accept(stream, head);
-    if (isLast && !stream.isClosed) consumer?.onEnd();
   }
 
   onTrailers(streamId: number, isLast: boolean, isMalformed: boolean): void {
@@ -386,6 +384,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   /** A stream that is reset before it exists for us. */
   #refuse(streamId: number, code: ErrorCode): void {
     this.#floods.fault.take();
+    this.caller.wastedCalls++;
     this.#closed.add(streamId, RESET_BY_US);
     this.writer.rstStream(streamId, code);
   }

@@ -62,7 +62,7 @@ export class TurnShare {
     caller.grownBytes = 0;
     // What is short and quick says nothing.
     if (this.#weighedMs < DEAR_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
-    const isInVain = caller.hopelessCalls + caller.excessCalls > caller.fineCalls;
+    const isInVain = caller.hopelessCalls + caller.wastedCalls > caller.fineCalls;
     const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || isInVain;
     const isMuch = this.#weighedMs * READ_BUFFER_BYTES > DEAR_MS * this.#weighedBytes;
     if (this.state === 'ordinary' && isMuch && !isHopeless) {
@@ -76,7 +76,7 @@ export class TurnShare {
     this.#weighedMs /= 2;
     this.#weighedBytes /= 2;
     caller.hopelessCalls /= 2;
-    caller.excessCalls /= 2;
+    caller.wastedCalls /= 2;
     caller.fineCalls /= 2;
   }
 }

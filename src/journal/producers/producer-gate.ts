@@ -27,11 +27,12 @@ import type { AppendBatch } from '../open-segment.ts';
 import type { AppendDone } from '../write-fault.ts';
 import { type NumberRange, ProducerNumbers } from './producer-numbers.ts';
 import { type Fault, Producer, type ProducerRecord, ProducerTable, type UnderWay } from './producer-table.ts';
+import { GiveUpLine, WaitingRequest } from './waiting-requests.ts';
 
 const NEWLINE = 0x0a;
 /** Each is a failed write behind which another one succeeded; so many at once are a disk that should not be trusted. */
 const MAX_HOLES = 64;
-/** What a request that waits costs beside its lines: a timer, closures, an entry. Else one of a single reading would be nearly free. */
+/** What a request that waits costs beside its lines: closures, an entry. Else one of a single reading would be nearly free. */
 const WAITING_COST_BYTES = 1024;
 
 export interface ProducerGateOptions {
@@ -68,6 +69,7 @@ export class ProducerGate {
   readonly #options: ProducerGateOptions;
   readonly #deps: ProducerGateDeps;
   readonly #table: ProducerTable;
+  readonly #giveUpLine: GiveUpLine;
   #waitingBytes = 0;
   #waitingRequests = 0;
   #deduplicated = 0;
@@ -76,6 +78,7 @@ export class ProducerGate {
   constructor(options: ProducerGateOptions, deps: ProducerGateDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#giveUpLine = new GiveUpLine(deps.clock, options.reorderWaitMs);
     const { maxProducers, producerMaxAgeMs } = options;
     this.#table = new ProducerTable(maxProducers, producerMaxAgeMs, deps.known, deps.clock.nowMs());
   }
@@ -91,7 +94,7 @@ export class ProducerGate {
     };
   }
 
-  /** Least recently seen first. */
+  /** All that are known, in the order in which they came first. */
   producers(): Iterable<Producer> {
     return this.#table.values();
   }
@@ -163,30 +166,29 @@ export class ProducerGate {
     this.#waitingBytes += sizeBytes;
     this.#waitingRequests++;
     const leave = (): void => {
+      producer.waiting.remove(request);
       this.#waitingBytes -= sizeBytes;
       this.#waitingRequests--;
-      timer.cancel();
     };
-    const waiting = {
-      ...range,
-      sizeBytes,
-      submit: (): void => {
-        leave();
-        this.#submit(producer, range, copy, onDone, () => {});
-      },
+    const submit = (): void => {
+      leave();
+      this.#giveUpLine.remove(request);
+      this.#submit(producer, range, copy, onDone, () => {});
     };
-    const timer = this.#deps.clock.setTimer(this.#options.reorderWaitMs, () => {
-      producer.removeWaiting(waiting);
+    const giveUp = (): void => {
       leave();
       this.#refuse(producer, onDone);
       this.#table.rested(producer);
-    });
-    producer.addWaiting(waiting);
+    };
+    const request = new WaitingRequest(range.first, submit, giveUp);
+    producer.waiting.add(request);
+    this.#giveUpLine.add(request);
   }
 
   #callWaiting(producer: Producer): void {
-    while (producer.waiting.length > 0 && producer.waiting[0]!.first <= producer.numbers.next) {
-      producer.waiting.shift()!.submit();
+    for (let lowest = producer.waiting.lowest; lowest !== undefined; lowest = producer.waiting.lowest) {
+      if (lowest.first > producer.numbers.next) return;
+      lowest.submit();
     }
   }
 

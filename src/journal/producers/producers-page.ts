@@ -41,7 +41,7 @@ function shown(producer: Producer): ProducerShown {
     lastTaken: String(numbers.next - 1n),
     lastAcknowledged: String(sure.expected - 1n),
     missing: sure.holes.map(({ first, last }) => [String(first), String(last)] as const),
-    waitingRequests: waiting.length,
+    waitingRequests: waiting.size,
     deduplicated,
     gaps,
     seenAtMs,
