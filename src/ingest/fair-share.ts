@@ -54,12 +54,6 @@ const PRESUMED_CLIENTS = 10;
 const SHARED_OUT = 0.9;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
-/**
- * The same for one who asks for so many times its share: nothing saved up, or it would keep the queue full with it. For
- * fewer times the share may be what is wrong: until the disk was seen to write for a while it is a guess.
- */
-const GREEDY_FACTOR = 4;
-const GREEDY_BURST_MS = LENT_MS;
 
 /** Places in `FairShareCells.state`. */
 const STATE = {
@@ -184,10 +178,18 @@ export class FairShare {
     // Until now nobody counted what is asked for: a window that began before would show too little.
     const state = this.#state;
     if (!this.isCrowded) {
-      if (this.#ratePerSecond === 0) state[STATE.windowAtMs] = nowMs;
+      if (this.#ratePerSecond === 0) this.#beginWindows(nowMs);
       state[STATE.crowdedSinceMs] = nowMs;
     }
     state[STATE.crowdedAtMs] = Math.max(nowMs, Number.MIN_VALUE);
+  }
+
+  /** With quotas, what is asked for was summed up all the time, and would seem to have been asked for in one window. */
+  #beginWindows(nowMs: number): void {
+    const { askedBytes, askedBefore, askedPerSecond } = this.table.cells;
+    for (let row = 0; row < this.table.rows; row++) askedBefore[row] = Atomics.load(askedBytes, row);
+    askedPerSecond.fill(0);
+    this.#state[STATE.windowAtMs] = nowMs;
   }
 
   isWithinQueueShare(client: Client, nowMs: number): boolean {
@@ -205,9 +207,7 @@ export class FairShare {
     const share = this.#state[STATE.queueShare]!;
     if (share === Number.POSITIVE_INFINITY) return;
     const row = this.table.rowOf(client, nowMs);
-    const { queueShare, askedPerSecond } = this.table.cells;
-    const burstMs = askedPerSecond[row]! > GREEDY_FACTOR * share ? GREEDY_BURST_MS : QUEUE_BURST_MS;
-    moveBucket(queueShare, row, (bytes * 1000) / share, burstMs, nowMs);
+    moveBucket(this.table.cells.queueShare, row, (bytes * 1000) / share, QUEUE_BURST_MS, nowMs);
   }
 
   /** A request went into a batch. */

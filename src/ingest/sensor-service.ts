@@ -10,7 +10,7 @@
  *   commit             WaitLine (or refuse) ──room──▶ encode again
  *       │
  *       ▼
- *   ACK=accepted and the writer keeps up, or stands still: respond now      else: the batch's outcome responds
+ *   ACK=accepted: respond now      ACK=written|synced: the batch's outcome responds
  *
  * Invariant: each call of `handle` leads to exactly one call of `respond`, but for a call that is
  * cancelled while it waits: nobody is left to hear the answer, and the transport has counted it.
@@ -158,7 +158,7 @@ export class SensorService {
     if (numbering !== undefined) {
       // Never acknowledged before it is written: what was promised to be there once must be there.
       processor.commit(lines, receivedAtMs, respond, numbering);
-    } else if (this.#acknowledgeAtOnce && !processor.isBehind(receivedAtMs)) {
+    } else if (this.#acknowledgeAtOnce) {
       processor.commit(lines, receivedAtMs);
       respond(OK);
     } else {

@@ -35,8 +35,6 @@ export interface ProcessorOptions {
   readonly bufferSizeReadings: number;
   readonly bufferBytes: number;
   readonly bufferFlushIntervalMs: number;
-  /** More than this under way: the writer is behind. */
-  readonly shortQueueBytes: number;
   /** For buffers in shared memory. Beyond them memory is made, transferred and left to the collector. */
   readonly sharedBytes: number;
 }
@@ -47,8 +45,6 @@ function bufferCapacityBytes(bufferBytes: number): number {
 }
 
 const LEAST_SHARED_BUFFERS = 4;
-/** No result for so long: the disk does not go on, and the queue is there to be filled. */
-const STALLED_MS = 50;
 
 function sharedBuffers(bufferBytes: number, sharedBytes: number): number {
   return Math.max(LEAST_SHARED_BUFFERS, Math.floor(sharedBytes / bufferCapacityBytes(bufferBytes)));
@@ -105,7 +101,6 @@ export class BufferedProcessor {
   #flushScheduled = false;
   /** The cause that could not be acted on for want of item room; the next result makes up for it. */
   #overdue: FlushCause | undefined;
-  #resultAtMs = 0;
   #closed = false;
 
   constructor(
@@ -166,13 +161,6 @@ export class BufferedProcessor {
   /** Readings committed whose outcome is not known yet, counted from what is really held. */
   get heldReadings(): number {
     return this.#lines + this.#channel.usedLines;
-  }
-  /**
-   * The writer goes on, but what comes is more than it takes. Whoever is made to wait for it now keeps the queue short: what
-   * lies in a long one is no longer in a cache when the writer comes to it (docs/decisions/0127).
-   */
-  isBehind(nowMs: number): boolean {
-    return this.#channel.usedBytes > this.#options.shortQueueBytes && nowMs - this.#resultAtMs < STALLED_MS;
   }
   /** When the oldest reading that is not written yet arrived; undefined when there is none gathered. */
   get oldestGatheredAtMs(): number | undefined {
@@ -327,7 +315,6 @@ export class BufferedProcessor {
 
   #onResult(batch: Batch, result: BatchResult, isHome: boolean): void {
     if (isHome) this.#giveBack(batch.bytes);
-    this.#resultAtMs = this.#clock.nowMs();
     this.#events.onBatchDone(batch, result);
     if (this.#lines > 0) {
       if (this.#closed) {

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Client } from '../../src/base/client.ts';
 import { Admission, newAdmissionCells } from '../../src/ingest/admission.ts';
+import { fairShareState } from '../../src/ingest/fair-share.ts';
 import { maxMinShare } from '../../src/ingest/max-min.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
@@ -187,4 +188,35 @@ test('of the queue clients beyond their share have what a fast disk takes in a m
   assert.equal(lentAt(MiB), 4);
   assert.ok(Math.abs(lentAt(400 * MiB) - 10) < 0.5, `${lentAt(400 * MiB)}`);
   assert.equal(lentAt(8000 * MiB), 32);
+});
+
+test('what was asked for in calm does not count when the queue becomes crowded', () => {
+  const MB = 1_000_000;
+  const clock = new ManualClock();
+  const limits = {
+    ...{ maxRequestBytes: 4 * MB, ratePerSecondBytes: 0, rateBurstBytes: 0, queueBytes: 2 * MB },
+    ...{ clientRatePerSecondBytes: 100 * MB, clientRateBurstBytes: 100 * MB },
+  };
+  const cells = newAdmissionCells(64);
+  const admission = new Admission(limits, clock, cells);
+  const [modest, eager] = ['modest', 'eager'].map((name) => new Client('token', name));
+  const windows = (count: number, isCrowded: boolean): void => {
+    for (let i = 0; i < count; i++) {
+      clock.advance(100);
+      if (isCrowded) admission.fairShare.crowded(clock.monotonicMs());
+      admission.fairShare.taken(MB / 10);
+      admission.fairShare.flushed(MB / 10);
+      admission.fairShare.written(MB / 10);
+      admission.admit(MB / 100, modest!);
+      admission.admit(MB, eager!);
+    }
+  };
+  windows(600, false);
+  windows(3, true);
+  const before = fairShareState(cells.fairShare, 0).queueShareBytes!;
+  windows(600, false);
+  windows(3, true);
+  const after = fairShareState(cells.fairShare, 0).queueShareBytes!;
+  // The modest one asks for 0.1 MB a second, the disk takes 1: the eager one may have what is left.
+  assert.ok(before > 0.7 * MB && after > 0.7 * MB, `${before} ${after}`);
 });

@@ -43,7 +43,6 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
       bufferSizeReadings: options.bufferSizeReadings ?? 100,
       bufferBytes: options.bufferBytes ?? 4096,
       bufferFlushIntervalMs: options.bufferFlushIntervalMs ?? 1000,
-      shortQueueBytes: options.shortQueueBytes ?? Number.POSITIVE_INFINITY,
       sharedBytes: options.sharedBytes ?? 1 << 16,
     },
     {

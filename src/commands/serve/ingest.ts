@@ -24,8 +24,6 @@ import { type IngestOptions, type IngestShares, newShares } from './ingest-messa
 
 /** With less of the queue than this left, the disk does not keep up. */
 const CROWDED_ROOM = 0.75;
-/** Of the queue: with ACK=accepted the rest is for what comes while the disk stands still. */
-const SHORT_QUEUE = 1 / 8;
 /** While requests wait here for room that another thread may free: how often to look. */
 const ROOM_LOOK_INTERVAL_MS = 5;
 
@@ -87,11 +85,7 @@ export class Ingest {
     );
     const sharedBytes = pooledBytes(pipeline, this.#threads);
     this.#processor = new BufferedProcessor(
-      {
-        ...pipeline,
-        sharedBytes,
-        shortQueueBytes: (SHORT_QUEUE * pipeline.queueBytes) / this.#threads,
-      },
+      { ...pipeline, sharedBytes },
       {
         channel: this.#channel,
         clock: deps.clock,

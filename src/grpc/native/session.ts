@@ -384,7 +384,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
   /** A stream that is reset before it exists for us. */
   #refuse(streamId: number, code: ErrorCode): void {
     this.#floods.fault.take();
-    this.caller.wastedCalls++;
+    this.caller[code === ERROR_CODE.REFUSED_STREAM ? 'wastedCalls' : 'hopelessCalls']++;
     this.#closed.add(streamId, RESET_BY_US);
     this.writer.rstStream(streamId, code);
   }

@@ -2,10 +2,10 @@
  * How much of its thread a connection takes. A turn of the event loop gives each socket that has something its read; what
  * comes back to back belongs to one turn.
  *
- *               ┌──2 ms of work in 64 KiB, or hopeless calls──▶ dear ──neither──┐
- *   watched ────┤                                                               ▼
- *      ▲        └──neither────────────────────────────────────────────────▶ ordinary
- *      └──────────────────looks like that much work───────────────────────────┘
+ *               ┌──2 ms of work in 64 KiB, or calls in vain──▶ dear ──neither──┐
+ *   watched ────┤                                                              ▼
+ *      ▲        └──neither───────────────────────────────────────────────▶ ordinary
+ *      └──────────────────looks like that much work──────────────────────────┘
  *
  * Whoever is watched, as every connection is at first, is worked off in slices, so that not even the first read of an
  * attacker takes long, and by the CPU time that it costs. Ordinary ones are timed by the clock on the wall, which costs

@@ -132,7 +132,7 @@ export class GiveUpLine {
     this.#timer = undefined;
   }
 
-  /** `giveUp` takes it out of the line. */
+  /** Who gives up is out of the line by then. */
   readonly #onTime = (): void => {
     this.#timer = undefined;
     const nowMs = this.#clock.monotonicMs();
