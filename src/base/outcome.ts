@@ -94,12 +94,14 @@ export function isHopeless(outcome: Refused | Failed): boolean {
   return outcome.reason === 'malformed' || outcome.retryAfterMs === NEVER_RETRY;
 }
 
-const WASTED: ReadonlySet<string> = new Set<RefusalReason>(['rate_limited', 'quota', 'sequence_gap']);
+const WASTED: ReadonlySet<string> = new Set<RefusalReason>([
+  'rate_limited',
+  'quota',
+  'queue_full',
+  'sequence_gap',
+]);
 
-/**
- * Nothing was wrong with the request but when it came, by its client's own doing, and its bytes have cost what those of others
- * do. Not that the queue is full: whoever is refused for others must not be held back for it as well.
- */
+/** Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. */
 export function isWasted({ kind, reason }: Refused | Failed): boolean {
   return kind === 'refused' && WASTED.has(reason);
 }

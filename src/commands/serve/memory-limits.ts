@@ -4,6 +4,8 @@
  * measured, not bounded).
  */
 import { MiB } from '../../base/byte-size.ts';
+import { MAX_HELD_BACK } from '../../grpc/native/limits.ts';
+import { READ_BUFFER_BYTES } from '../../grpc/native/shared-reads.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
 import { clientTableBytes } from '../../ingest/client-table.ts';
 import type { JournalConfig } from '../../journal/config.ts';
@@ -15,6 +17,9 @@ import type { IngestOptions } from './ingest-messages.ts';
 
 /** The record of one client with its name, in the table of its thread: 530 bytes measured with a long one. */
 const CLIENT_RECORD_BYTES = 1024;
+
+/** Of one thread. */
+const HELD_BACK_BYTES = MAX_HELD_BACK * READ_BUFFER_BYTES;
 
 /** zstd's or gzip's windows and the read buffers of one compression at a time. */
 const ARCHIVE_BYTES = 16 * MiB;
@@ -33,6 +38,8 @@ export function memoryLimits(
     // All threads share these budgets. Requests being received or answered; those in the wait line are still open calls, so they are in here too.
     { name: 'receive', bytes: grpc.receiveBufferBytes },
     { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES[grpc.transport] },
+    // What connections have read that had their share of a turn.
+    { name: 'held_back', bytes: grpc.transport === 'native' ? ingestThreads * HELD_BACK_BYTES : 0 },
     // Lines between the encoder and the disk.
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.
