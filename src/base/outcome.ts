@@ -94,14 +94,12 @@ export function isHopeless(outcome: Refused | Failed): boolean {
   return outcome.reason === 'malformed' || outcome.retryAfterMs === NEVER_RETRY;
 }
 
-const WASTED: ReadonlySet<string> = new Set<RefusalReason>([
-  'rate_limited',
-  'quota',
-  'queue_full',
-  'sequence_gap',
-]);
+const WASTED: ReadonlySet<string> = new Set<RefusalReason>(['rate_limited', 'quota', 'sequence_gap']);
 
-/** Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. */
+/**
+ * Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. A full queue is not
+ * among them: with thousands of connections before a slow disk all would be held back, with what they have sent in memory.
+ */
 export function isWasted({ kind, reason }: Refused | Failed): boolean {
   return kind === 'refused' && WASTED.has(reason);
 }
