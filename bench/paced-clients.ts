@@ -31,7 +31,7 @@ export interface PacedWish {
   readonly messageFile: string;
   readonly requestsPerSecond: number;
   readonly connections: number;
-  /** Each connection comes from the next of them; left out, all from the one that the system chooses. */
+  /** Where each connection comes from; left out, all from the one that the system chooses. */
   readonly addresses?: readonly string[];
   readonly threads: number;
   /** Not counted: until the code of both ends is compiled. */
@@ -165,7 +165,7 @@ async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResu
   };
   const connections = Array.from(
     { length: wish.connections },
-    (_, i) => new PacedConnection(wish, message, onAnswer, wish.addresses?.[i % wish.addresses.length]),
+    (_, i) => new PacedConnection(wish, message, onAnswer, wish.addresses?.[i]),
   );
   let next = 0;
   await new Promise<void>((resolve) => {

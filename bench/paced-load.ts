@@ -13,7 +13,7 @@ export interface PacedLoad {
   readonly requestsPerSecond: number;
   readonly readingsPerRequest: number;
   readonly connections: number;
-  /** Each connection comes from one of its own, as many as there are connections; left out, all from the same. */
+  /** Where each connection comes from; left out, all from the one that the system chooses. */
   readonly addresses?: readonly string[];
   readonly warmUpMs: number;
   readonly durationMs: number;

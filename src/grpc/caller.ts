@@ -54,10 +54,12 @@ export class Caller {
     this.#address = address ?? 'unknown';
   }
 
-  /** A call was answered with that. */
-  onRefused(outcome: Refused | Failed): void {
-    if (isHopeless(outcome)) this.hopelessCalls++;
-    else if (isWasted(outcome)) this.wastedCalls++;
+  /** A call was answered with that. What it grew by speaks for it no more if it could never succeed. */
+  onRefused(outcome: Refused | Failed, grownBytes = 0): void {
+    if (isHopeless(outcome)) {
+      this.hopelessCalls++;
+      this.grownBytes -= grownBytes;
+    } else if (isWasted(outcome)) this.wastedCalls++;
   }
 
   /** The client, or why the call is not taken on. */

@@ -15,15 +15,7 @@
 import { formatByteSize } from '../../base/byte-size.ts';
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
-import {
-  type Failed,
-  failed,
-  isHopeless,
-  NEVER_RETRY,
-  type Outcome,
-  type Refused,
-  refused,
-} from '../../base/outcome.ts';
+import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { StatusThrown } from '../inflate.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
@@ -288,9 +280,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   }
 
   #answer(outcome: Refused | Failed, code: number | undefined): void {
-    const { caller } = this.#stream.host;
-    caller.onRefused(outcome);
-    if (isHopeless(outcome)) caller.grownBytes -= this.#grownBytes;
+    this.#stream.host.caller.onRefused(outcome, this.#grownBytes);
     this.#stream.sendTrailers(statusFields(statusTrailers(outcome, code)));
   }
 }

@@ -11,6 +11,7 @@
  * 2. Exactly the producers that rest are in the list of those that rest. Whoever is forgotten is its first, so
  *    forgetting costs the same however many are known or busy.
  */
+import { type Linked, LinkedLine } from '../../base/linked-line.ts';
 import type { NumberRange } from './producer-numbers.ts';
 import { ProducerNumbers } from './producer-numbers.ts';
 import { WaitingRequests } from './waiting-requests.ts';
@@ -25,7 +26,7 @@ export interface Fault {
   readonly message: string;
 }
 
-export class Producer {
+export class Producer implements Linked<Producer> {
   /** Of those that rest. */
   before: Producer | undefined;
   behind: Producer | undefined;
@@ -71,8 +72,7 @@ export class ProducerTable {
    * who looks for him passes all of them (with 65,000 others known, one busy producer took 40% of a core so).
    */
   readonly #producers = new Map<string, Producer>();
-  #firstResting: Producer | undefined;
-  #lastResting: Producer | undefined;
+  readonly #resting = new LinkedLine<Producer>();
   evicted = 0;
 
   constructor(maxProducers: number, maxAgeMs: number, known: readonly ProducerRecord[], nowMs: number) {
@@ -104,7 +104,7 @@ export class ProducerTable {
   /** A request of it has come; `rested` is to be called when it is done with. */
   seen(producer: Producer, nowMs: number): void {
     producer.seenAtMs = nowMs;
-    if (!this.#producers.has(producer.id)) this.#producers.set(producer.id, producer);
+    this.#producers.set(producer.id, producer);
     if (producer.isResting) this.#takeOut(producer);
     if (this.#producers.size > this.#maxProducers) this.#evict(nowMs);
   }
@@ -113,24 +113,16 @@ export class ProducerTable {
   rested(producer: Producer): void {
     if (producer.isResting || !producer.isIdle) return;
     producer.isResting = true;
-    producer.before = this.#lastResting;
-    if (this.#lastResting === undefined) this.#firstResting = producer;
-    else this.#lastResting.behind = producer;
-    this.#lastResting = producer;
+    this.#resting.add(producer);
   }
 
   #takeOut(producer: Producer): void {
-    const { before, behind } = producer;
-    if (before === undefined) this.#firstResting = behind;
-    else before.behind = behind;
-    if (behind === undefined) this.#lastResting = before;
-    else behind.before = before;
-    producer.before = producer.behind = undefined;
+    this.#resting.remove(producer);
     producer.isResting = false;
   }
 
   #evict(nowMs: number): void {
-    for (let oldest = this.#firstResting; oldest !== undefined; oldest = this.#firstResting) {
+    for (let oldest = this.#resting.first; oldest !== undefined; oldest = this.#resting.first) {
       const isOld = this.#maxAgeMs > 0 && nowMs - oldest.seenAtMs > this.#maxAgeMs;
       if (this.#producers.size <= this.#maxProducers && !isOld) return;
       this.#takeOut(oldest);

@@ -9,13 +9,14 @@
  *
  * Invariants:
  * 1. A request is in both or in neither, and knows its place in both.
- * 2. No number in the heap is below that of its parent, the entry at half its index; of equal ones who came first is first.
+ * 2. No number in the heap is below that of its parent, the entry at half the index before its own; of equal ones who came first is first.
  */
 import type { Clock, Timer } from '../../base/clock.ts';
+import { type Linked, LinkedLine } from '../../base/linked-line.ts';
 
 const GIVE_UPS_PER_TURN = 1000;
 
-export class WaitingRequest {
+export class WaitingRequest implements Linked<WaitingRequest> {
   readonly first: bigint;
   /** Its turn has come, or a later request made it needless. */
   readonly submit: () => void;
@@ -101,8 +102,7 @@ export class WaitingRequests {
 export class GiveUpLine {
   readonly #clock: Clock;
   readonly #waitMs: number;
-  #first: WaitingRequest | undefined;
-  #last: WaitingRequest | undefined;
+  readonly #line = new LinkedLine<WaitingRequest>();
   /** For the first, or one that was first. */
   #timer: Timer | undefined;
 
@@ -113,21 +113,13 @@ export class GiveUpLine {
 
   add(request: WaitingRequest): void {
     request.untilMs = this.#clock.monotonicMs() + this.#waitMs;
-    request.before = this.#last;
-    if (this.#last === undefined) this.#first = request;
-    else this.#last.behind = request;
-    this.#last = request;
+    this.#line.add(request);
     this.#timer ??= this.#clock.setTimer(this.#waitMs, this.#onTime);
   }
 
   remove(request: WaitingRequest): void {
-    const { before, behind } = request;
-    if (before === undefined) this.#first = behind;
-    else before.behind = behind;
-    if (behind === undefined) this.#last = before;
-    else behind.before = before;
-    request.before = request.behind = undefined;
-    if (this.#first !== undefined) return;
+    this.#line.remove(request);
+    if (this.#line.first !== undefined) return;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -137,12 +129,12 @@ export class GiveUpLine {
     this.#timer = undefined;
     const nowMs = this.#clock.monotonicMs();
     for (let left = GIVE_UPS_PER_TURN; left > 0; left--) {
-      const first = this.#first;
+      const { first } = this.#line;
       if (first === undefined || first.untilMs > nowMs) break;
       this.remove(first);
       first.giveUp();
     }
-    const first = this.#first;
+    const { first } = this.#line;
     if (first !== undefined) {
       this.#timer ??= this.#clock.setTimer(Math.max(0, first.untilMs - nowMs), this.#onTime);
     }
