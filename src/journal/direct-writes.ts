@@ -27,7 +27,9 @@ export const DIRECT_BLOCK_BYTES = 4 * KiB;
  */
 const SMALLEST_GROUP_BYTES = 64 * KiB;
 /** One write; longer ones save next to nothing. */
-const RUN_BYTES = MiB;
+export const RUN_BYTES = MiB;
+/** Copied, and handed on while it is in the cache of one core. */
+const PIECE_BYTES = 128 * KiB;
 /** Somewhere in it a run begins at a block. */
 export const DIRECT_BUFFER_BYTES = RUN_BYTES + DIRECT_BLOCK_BYTES;
 /** malloc aligns to this; a large block of it begins this far into a page. */
@@ -40,6 +42,9 @@ const SLOW_MS_PER_MIB = 50;
 /** Large groups that are judged together: single ones wait for a sync now and then. */
 const JUDGED_GROUPS = 32;
 const RESTED_GROUPS = 1024;
+
+/** `position`: where in the file they go, or went. Not to be kept: the memory is used again. */
+export type OnCopied = (bytes: Uint8Array, position: number) => void;
 
 export class DirectWrites {
   /** The file system takes none. */
@@ -88,7 +93,7 @@ export class DirectWrites {
   /**
    * Writes whole blocks from the front of `parts`, which have `leftBytes` and at least one block; `position` is a
    * block boundary. Returns how many bytes the file system took; 0 when it takes none this way at all, which
-   * `isRefused` then says. Throws its error otherwise.
+   * `isRefused` then says. Throws its error otherwise. `onCopied` gets the bytes before they are written.
    */
   write(
     fileSystem: FileSystem,
@@ -96,13 +101,14 @@ export class DirectWrites {
     parts: readonly Uint8Array[],
     leftBytes: number,
     position: number,
+    onCopied: OnCopied,
   ): number {
     const blocks = Math.floor(Math.min(leftBytes, RUN_BYTES) / DIRECT_BLOCK_BYTES);
     const bytes = blocks * DIRECT_BLOCK_BYTES;
     this.#buffer ??= new Uint8Array(new ArrayBuffer(DIRECT_BUFFER_BYTES));
     const buffer = this.#buffer;
     if (this.#start !== undefined) {
-      gather(parts, buffer, this.#start, bytes);
+      gather(parts, buffer, this.#start, bytes, position, onCopied);
       try {
         return fileSystem.writevSync(fd, [buffer.subarray(this.#start, this.#start + bytes)], position);
       } catch (error) {
@@ -114,7 +120,7 @@ export class DirectWrites {
     for (let step = 1; step <= DIRECT_BLOCK_BYTES / MEMORY_STEP_BYTES; step++) {
       const start = DIRECT_BLOCK_BYTES - step * MEMORY_STEP_BYTES;
       const block = buffer.subarray(start, start + DIRECT_BLOCK_BYTES);
-      gather(parts, block, 0, DIRECT_BLOCK_BYTES);
+      gather(parts, block, 0, DIRECT_BLOCK_BYTES, position, onCopied);
       try {
         const count = fileSystem.writevSync(fd, [block], position);
         this.#start = start;
@@ -133,14 +139,24 @@ export class DirectWrites {
   }
 }
 
-function gather(parts: readonly Uint8Array[], target: Uint8Array, start: number, bytes: number): void {
-  const end = start + bytes;
-  let at = start;
+function gather(
+  parts: readonly Uint8Array[],
+  target: Uint8Array,
+  start: number,
+  bytes: number,
+  position: number,
+  onCopied: OnCopied,
+): void {
+  let copied = 0;
   for (const part of parts) {
-    if (at === end) return;
-    const taken = part.length <= end - at ? part : part.subarray(0, end - at);
-    target.set(taken, at);
-    at += taken.length;
+    for (let from = 0; from < part.length; from += PIECE_BYTES) {
+      if (copied === bytes) return;
+      const length = Math.min(PIECE_BYTES, part.length - from, bytes - copied);
+      const at = start + copied;
+      target.set(part.subarray(from, from + length), at);
+      onCopied(target.subarray(at, at + length), position + copied);
+      copied += length;
+    }
   }
 }
 

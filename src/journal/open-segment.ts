@@ -7,21 +7,16 @@
  * 2. A batch counts (bytes, lines, times, checksum) only once it is wholly written, so after any fault
  *    the counters describe exactly [0, bytes).
  * 3. `durable` is the mark that the last successful sync covers; durable.bytes <= bytes.
- * 4. A block goes into the sidecar after its data; sidecar faults never fail a batch, since a sidecar can
- *    be rebuilt from the data. What could not be written waits in memory (at most one short line per
- *    64 KiB of the segment) and is tried again with the next block.
- * 5. Whoever syncs a segment settles that sync before calling `finish`: a descriptor that is closed while
+ * 4. Whoever syncs a segment settles that sync before calling `finish`: a descriptor that is closed while
  *    the thread pool works on it may by then be another file.
- * 6. `#hash` is that of [0, bytes), or undefined once that is not known any more; then the archiver reads the file.
+ * 5. `#hash` is that of [0, bytes), or undefined once that is not known any more; then the archiver reads the file.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { BLOCK_TARGET_BYTES, encodeBlock } from './blocks.ts';
 import type { DirectWrites } from './direct-writes.ts';
 import type { FileSystem } from './file-system.ts';
-import { wroteNothing } from './file-system.ts';
 import type { ClosedSegment } from './manifest.ts';
+import { OpenSidecar, type SidecarMark } from './open-sidecar.ts';
 import { blocksFile, formatSegmentBase, segmentFile } from './segment-name.ts';
 import { SegmentOutput } from './segment-output.ts';
 
@@ -52,10 +47,7 @@ interface Mark {
   readonly lines: number;
   readonly firstReceivedAtMs: number | null;
   readonly lastReceivedAtMs: number | null;
-  readonly blockOffset: number;
-  readonly blockLines: number;
-  readonly blockCrc32: number;
-  readonly sidecarBytes: number;
+  readonly sidecar: SidecarMark;
 }
 
 export interface AppendReport {
@@ -80,10 +72,7 @@ const START_MARK: Mark = {
   lines: 0,
   firstReceivedAtMs: null,
   lastReceivedAtMs: null,
-  blockOffset: 0,
-  blockLines: 0,
-  blockCrc32: 0,
-  sidecarBytes: 0,
+  sidecar: { blockOffset: 0, blockLines: 0, blockCrc32: 0, sidecarBytes: 0 },
 };
 
 export class OpenSegment implements SegmentStart {
@@ -96,7 +85,7 @@ export class OpenSegment implements SegmentStart {
   readonly #folders: SegmentFolders;
   readonly #sidecarPath: string;
   readonly #fd: number;
-  readonly #sidecarFd: number;
+  readonly #sidecar: OpenSidecar;
   readonly #output: SegmentOutput;
 
   #hash: Hash | undefined = createHash('sha256');
@@ -104,11 +93,6 @@ export class OpenSegment implements SegmentStart {
   #lines = 0;
   #firstReceivedAtMs: number | null = null;
   #lastReceivedAtMs: number | null = null;
-  #blockOffset = 0;
-  #blockLines = 0;
-  #blockCrc32 = 0;
-  #sidecarBytes = 0;
-  #sidecarPending = '';
   #durable: Mark = START_MARK;
   #nameDurable = false;
   /** What lies behind `bytes`, or was cut off there, no sync has covered: after a power cut the file might be another. */
@@ -132,7 +116,7 @@ export class OpenSegment implements SegmentStart {
     this.path = join(folders.folder, this.file);
     this.#sidecarPath = join(folders.journalFolder, blocksFile(base));
     this.#fd = fd;
-    this.#sidecarFd = sidecarFd;
+    this.#sidecar = new OpenSidecar(fileSystem, sidecarFd);
     this.#output = new SegmentOutput(fileSystem, this.path, fd, direct);
   }
 
@@ -177,14 +161,26 @@ export class OpenSegment implements SegmentStart {
 
   /** All in one go; see AppendReport for what became of them. Never throws. */
   append(batches: readonly AppendBatch[]): AppendReport {
+    const before = this.#mark();
     let totalBytes = 0;
     for (const batch of batches) totalBytes += batch.bytes.length;
-    const report = this.#output.write(
-      batches.map((batch) => batch.bytes),
-      totalBytes,
-      this.#bytes,
-    );
-    let { written, error } = report;
+    let summedTo = before.bytes;
+    let index = 0;
+    let batchEnd = before.bytes + batches[0]!.bytes.length;
+    const onCopied = (copied: Uint8Array, position: number): void => {
+      const known = summedTo - position;
+      if (known >= copied.length) return;
+      const bytes = known > 0 ? copied.subarray(known) : copied;
+      this.#hash?.update(bytes);
+      this.#sidecar.add(bytes);
+      summedTo += bytes.length;
+      if (summedTo < batchEnd) return;
+      this.#count(batches[index]!);
+      index++;
+      batchEnd += batches[index]?.bytes.length ?? 0;
+    };
+    const parts = batches.map((batch) => batch.bytes);
+    let { written, error } = this.#output.write(parts, totalBytes, before.bytes, onCopied);
     let removed = false;
     try {
       removed = this.#fileSystem.statusSync(this.#fd).linkCount === 0;
@@ -193,16 +189,16 @@ export class OpenSegment implements SegmentStart {
       error ??= caught;
       written = 0;
     }
-    if (removed) return { kept: 0, error, usable: false, removed };
-    let kept = 0;
-    for (const batch of batches) {
-      if (batch.bytes.length > written) break;
-      written -= batch.bytes.length;
-      this.#count(batch);
-      kept++;
+    if (removed) written = 0;
+    let kept = index;
+    if (removed || error !== undefined) {
+      if (summedTo !== before.bytes) this.#hash = undefined;
+      this.#restore(before);
+      kept = this.#countWhole(batches, written);
     }
+    if (removed) return { kept, error, usable: false, removed };
     const usable = error === undefined || this.#cutBack();
-    this.#writeSidecar();
+    this.#sidecar.write();
     return { kept, error, usable, removed };
   }
 
@@ -216,8 +212,8 @@ export class OpenSegment implements SegmentStart {
 
   /** Ends the running block, so that the sidecar reaches `bytes`. */
   endBlock(): void {
-    this.#endBlock();
-    this.#writeSidecar();
+    this.#sidecar.endBlock(this.#bytes);
+    this.#sidecar.write();
   }
 
   /**
@@ -249,21 +245,7 @@ export class OpenSegment implements SegmentStart {
 
   /** Takes back everything after the last successful sync. A file that cannot be cut stays longer than `bytes`. */
   revertToDurable(): void {
-    const mark = this.#durable;
-    if (mark.bytes !== this.#bytes) this.#hash = undefined;
-    this.#bytes = mark.bytes;
-    this.#lines = mark.lines;
-    this.#firstReceivedAtMs = mark.firstReceivedAtMs;
-    this.#lastReceivedAtMs = mark.lastReceivedAtMs;
-    this.#blockOffset = mark.blockOffset;
-    this.#blockLines = mark.blockLines;
-    this.#blockCrc32 = mark.blockCrc32;
-    if (mark.sidecarBytes >= this.#sidecarBytes) {
-      this.#sidecarPending = this.#sidecarPending.slice(0, mark.sidecarBytes - this.#sidecarBytes);
-    } else {
-      this.#sidecarPending = '';
-      this.#sidecarBytes = mark.sidecarBytes;
-    }
+    this.#restore(this.#durable);
     this.#cutBack();
   }
 
@@ -279,13 +261,8 @@ export class OpenSegment implements SegmentStart {
         return false;
       }
     };
-    this.#endBlock();
-    await attempt('write the sidecar', async () => {
-      this.#writeSidecarOrThrow();
-      // A reverted segment, or a write that failed in its middle, may have left more than we vouch for.
-      this.#fileSystem.truncateSync(this.#sidecarFd, this.#sidecarBytes);
-      await this.#fileSystem.syncData(this.#sidecarFd);
-    });
+    this.#sidecar.endBlock(this.#bytes);
+    await attempt('write the sidecar', () => this.#sidecar.finish());
     let fileBytes = this.#bytes;
     let named = true;
     await attempt('check the segment', async () => {
@@ -297,7 +274,7 @@ export class OpenSegment implements SegmentStart {
     if (this.#isEndUnsynced) await attempt('sync the end', () => this.#fileSystem.sync(this.#fd));
     await attempt('close the segment', () => this.#output.close());
     await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
-    await attempt('close the sidecar', () => this.#fileSystem.close(this.#sidecarFd));
+    await attempt('close the sidecar', () => this.#sidecar.close());
     // Removed or moved away: whatever has that name now is not ours to touch.
     if (!named) return { closed: undefined, faults };
     if (this.#bytes === 0 && fileBytes === 0) {
@@ -329,43 +306,27 @@ export class OpenSegment implements SegmentStart {
     return { closed, faults };
   }
 
+  /** Those that the first `written` bytes hold all of; how many. */
+  #countWhole(batches: readonly AppendBatch[], written: number): number {
+    let left = written;
+    let kept = 0;
+    for (const batch of batches) {
+      if (batch.bytes.length > left) break;
+      left -= batch.bytes.length;
+      this.#sidecar.add(batch.bytes);
+      this.#count(batch);
+      kept++;
+    }
+    return kept;
+  }
+
+  /** A batch that was summed up. */
   #count(batch: AppendBatch): void {
     this.#bytes += batch.bytes.length;
     this.#lines += batch.lines;
     this.#firstReceivedAtMs ??= batch.firstReceivedAtMs;
     this.#lastReceivedAtMs = batch.lastReceivedAtMs;
-    this.#blockLines += batch.lines;
-    this.#blockCrc32 = crc32(batch.bytes, this.#blockCrc32);
-    this.#hash?.update(batch.bytes);
-    if (this.#bytes - this.#blockOffset >= BLOCK_TARGET_BYTES) this.#endBlock();
-  }
-
-  #endBlock(): void {
-    const bytes = this.#bytes - this.#blockOffset;
-    if (bytes === 0) return;
-    const block = { offset: this.#blockOffset, bytes, lines: this.#blockLines, crc32: this.#blockCrc32 };
-    this.#sidecarPending += encodeBlock(block);
-    this.#blockOffset = this.#bytes;
-    this.#blockLines = 0;
-    this.#blockCrc32 = 0;
-  }
-
-  #writeSidecar(): void {
-    try {
-      this.#writeSidecarOrThrow();
-    } catch {
-      // Kept for the next try; `finish` tells if it never works out.
-    }
-  }
-
-  #writeSidecarOrThrow(): void {
-    while (this.#sidecarPending !== '') {
-      const text = Buffer.from(this.#sidecarPending, 'latin1');
-      const count = this.#fileSystem.writevSync(this.#sidecarFd, [text], this.#sidecarBytes);
-      if (count <= 0) throw wroteNothing();
-      this.#sidecarBytes += count;
-      this.#sidecarPending = this.#sidecarPending.slice(count);
-    }
+    this.#sidecar.endBatch(this.#bytes, batch.lines);
   }
 
   /** True when the file ends at `bytes` afterwards. */
@@ -391,10 +352,17 @@ export class OpenSegment implements SegmentStart {
       lines: this.#lines,
       firstReceivedAtMs: this.#firstReceivedAtMs,
       lastReceivedAtMs: this.#lastReceivedAtMs,
-      blockOffset: this.#blockOffset,
-      blockLines: this.#blockLines,
-      blockCrc32: this.#blockCrc32,
-      sidecarBytes: this.#sidecarBytes + this.#sidecarPending.length,
+      sidecar: this.#sidecar.mark(),
     };
+  }
+
+  /** What is in the file stays there. */
+  #restore(mark: Mark): void {
+    if (mark.bytes !== this.#bytes) this.#hash = undefined;
+    this.#bytes = mark.bytes;
+    this.#lines = mark.lines;
+    this.#firstReceivedAtMs = mark.firstReceivedAtMs;
+    this.#lastReceivedAtMs = mark.lastReceivedAtMs;
+    this.#sidecar.restore(mark.sidecar);
   }
 }
