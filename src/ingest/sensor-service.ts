@@ -15,8 +15,9 @@
  * Invariant: each call of `handle` leads to exactly one call of `respond`, but for a call that is
  * cancelled while it waits: nobody is left to hear the answer, and the transport has counted it.
  */
+import { BufferPool } from '../base/buffer-pool.ts';
 import type { ByteBuffer } from '../base/byte-buffer.ts';
-import { KiB } from '../base/byte-size.ts';
+import { KiB, MiB } from '../base/byte-size.ts';
 import type { Client } from '../base/client.ts';
 import type { Clock } from '../base/clock.ts';
 import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
@@ -36,6 +37,8 @@ const LINES_PER_REQUEST_BYTE = 5;
 export const DISK_RETRY_AFTER_MS = 1000;
 /** Who waits for room is not tried again for less than this more. */
 const MIN_MORE_ROOM_BYTES = 64 * KiB;
+/** Memory of requests that waited, kept for those that will. */
+export const WAIT_POOL_BYTES = 4 * MiB;
 
 export interface Encoder {
   readonly fault: EncodeFault | undefined;
@@ -66,6 +69,8 @@ export class SensorService {
   readonly #deps: SensorServiceDeps;
   readonly #acknowledgeAtOnce: boolean;
   readonly #queueBytes: number;
+  /** For requests that wait. */
+  readonly #memory = new BufferPool(WAIT_POOL_BYTES);
 
   constructor(options: { readonly ack: string; readonly queueBytes: number }, deps: SensorServiceDeps) {
     this.#deps = deps;
@@ -179,21 +184,21 @@ export class SensorService {
     why: 'short' | 'held',
     respond: (outcome: Outcome) => void,
   ): void {
-    let request = arrived;
     const { processor } = this.#deps;
     // To learn that the lines do not fit costs as much as to encode what would have fitted. Trying only
     // when the room has doubled keeps all tries together cheaper than two of the one that succeeds.
     let worthTryingBytes = 0;
     const { client } = call;
+    let kept: Buffer<ArrayBuffer> | undefined;
     const waiter: Waiter = {
       client,
-      sizeBytes: request.length,
+      sizeBytes: arrived.length,
       deadlineMs: call.deadlineMs,
       tryTake: () => {
         if (call.cancelled) return 'taken';
         const { reachableBytes } = processor;
         if (reachableBytes < worthTryingBytes && reachableBytes < this.#queueBytes) return 'short';
-        const take = this.#takeShare(request, receivedAtMs, client, respond);
+        const take = this.#takeShare(kept!, receivedAtMs, client, respond);
         if (take === 'short') {
           worthTryingBytes = Math.max(2 * reachableBytes, reachableBytes + MIN_MORE_ROOM_BYTES);
         } else if (take === 'taken') {
@@ -207,6 +212,7 @@ export class SensorService {
         client.refusedRequests++;
         respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`));
       },
+      onLeft: () => this.#memory.give(kept!),
     };
     const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
@@ -215,7 +221,8 @@ export class SensorService {
       return;
     }
     // The transport takes its bytes back when we return.
-    request = new Uint8Array(arrived);
+    kept = this.#memory.take(arrived.length);
+    kept.set(arrived);
     call.onCancelled = withdraw;
     this.#deps.onWaiting?.();
   }

@@ -37,6 +37,8 @@ export interface Waiter {
   /** Tries to take the room; anything but `taken` leaves the waiter where it is. */
   tryTake(): Take;
   onGiveUp(waitedMs: number): void;
+  /** It stands here no more, whatever the reason; after the last `tryTake`, before `onGiveUp`. */
+  onLeft?(): void;
 }
 
 interface Place {
@@ -203,6 +205,7 @@ export class WaitLine {
     if (place.left) return;
     place.left = true;
     place.timer?.cancel();
+    place.waiter.onLeft?.();
     const { client, sizeBytes } = place.waiter;
     const line = this.#lines.get(client)!;
     line.places.splice(line.places.indexOf(place), 1);

@@ -207,6 +207,11 @@ export const requestAttacks: readonly Attack[] = [
       ),
   },
   {
+    name: 'nothing wrong',
+    what: 'requests as honest clients send them, as many as are taken',
+    piece: calls(grpcFrame(repeated(100, reading(name, VALUE))), 40),
+  },
+  {
     name: 'names that grow',
     what: 'control characters, each six bytes in the line',
     piece: calls(grpcFrame(Buffer.from(reading(bytesField(1, '\u0001'.repeat(60_000)), VALUE))), 5),

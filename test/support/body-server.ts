@@ -1,9 +1,11 @@
 /** The HTTP/2 layer without gRPC: answers every request with a body, as tools that test HTTP/2 want it. */
 import { createServer, type Server } from 'node:net';
+import { BufferPool } from '../../src/base/buffer-pool.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { openDoor } from '../../src/grpc/caller.ts';
 import { type ConnectionHost, Http2Connection } from '../../src/grpc/native/connection.ts';
 import { DearTurns } from '../../src/grpc/native/dear-turns.ts';
+import { RECEIVE_POOL_BYTES } from '../../src/grpc/native/limits.ts';
 import { RequestHeadBuilder, TrailerCheck } from '../../src/grpc/native/request-head.ts';
 import type { Http2Stream, StreamConsumer } from '../../src/grpc/native/stream.ts';
 import { WriteBuffers } from '../../src/grpc/native/write-buffers.ts';
@@ -36,6 +38,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     clock: systemClock,
     door: openDoor,
     buffers: new WriteBuffers(),
+    memory: new BufferPool(RECEIVE_POOL_BYTES),
     maxStreams,
     accept: (stream) => (stream.consumer = new Answer(stream)),
     onDue: (connection) => queueMicrotask(() => connection.flush()),

@@ -3,11 +3,13 @@
  * held against the container's memory limit (what the runtime itself needs beside it, `runtimeBytes`, is
  * measured, not bounded).
  */
+import { ROUNDING } from '../../base/buffer-pool.ts';
 import { MiB } from '../../base/byte-size.ts';
-import { MAX_HELD_BACK } from '../../grpc/native/limits.ts';
+import { MAX_HELD_BACK, RECEIVE_POOL_BYTES } from '../../grpc/native/limits.ts';
 import { READ_BUFFER_BYTES } from '../../grpc/native/shared-reads.ts';
 import { CONNECTION_COST_BYTES } from '../../grpc/receive-budget.ts';
 import { clientTableBytes } from '../../ingest/client-table.ts';
+import { WAIT_POOL_BYTES } from '../../ingest/sensor-service.ts';
 import type { JournalConfig } from '../../journal/config.ts';
 import { DIRECT_BUFFER_BYTES } from '../../journal/direct-writes.ts';
 import { PRODUCER_COST_BYTES } from '../../journal/producers/producer-table.ts';
@@ -36,10 +38,12 @@ export function memoryLimits(
 ): readonly MemoryLimit[] {
   return [
     // All threads share these budgets. Requests being received or answered; those in the wait line are still open calls, so they are in here too.
-    { name: 'receive', bytes: grpc.receiveBufferBytes },
+    { name: 'receive', bytes: (1 + ROUNDING) * grpc.receiveBufferBytes },
     { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES[grpc.transport] },
     // What connections have read that had their share of a turn.
     { name: 'held_back', bytes: grpc.transport === 'native' ? ingestThreads * HELD_BACK_BYTES : 0 },
+    // Memory of requests that came in pieces or waited, kept for the next.
+    { name: 'request_pool', bytes: ingestThreads * (RECEIVE_POOL_BYTES + WAIT_POOL_BYTES) },
     // Lines between the encoder and the disk.
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.

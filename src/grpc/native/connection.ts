@@ -13,6 +13,7 @@
  * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
+import type { BufferPool } from '../../base/buffer-pool.ts';
 import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import { Caller, type Door } from '../caller.ts';
@@ -34,6 +35,8 @@ export interface ConnectionHost {
   readonly door: Door;
   readonly clock: Clock;
   readonly buffers: WriteBuffers;
+  /** For what came in pieces. */
+  readonly memory: BufferPool;
   readonly maxStreams: number;
   /** Takes the request on: sets the consumer and returns it, or answers at once and returns undefined. */
   accept(stream: Http2Stream, head: RequestHead): StreamConsumer | undefined;
@@ -86,7 +89,7 @@ export class Http2Connection implements SessionHost {
     this.#takenAtMs = this.openedAtMs;
     this.#writer = new FrameWriter(socket, host.buffers, this.#onDue, this.#onTaken);
     this.#session = new Http2Session(this.#writer, this, scratch);
-    this.#reader = new FrameReader(this.#session);
+    this.#reader = new FrameReader(this.#session, host.memory);
     socket.on('data', this.#onChunk);
     socket.on('end', () => this.#end('cancelled'));
     // The close that follows says all there is to say.

@@ -6,9 +6,11 @@
  *
  * Invariants:
  * 1. A frame that lies whole within a chunk is handed on where it lies; only one that is cut is copied.
- * 2. At most one frame is held, and no more of it than has arrived asks for memory (rounded up to twice).
+ * 2. At most one frame is held, and no more of it than has arrived asks for memory (rounded up to twice, or to a whole frame
+ *    from POOLED_HOLD_BYTES on).
  * 3. The sink gets the same frames in the same order for every way of cutting the same bytes.
  */
+import type { BufferPool } from '../../base/buffer-pool.ts';
 import {
   CLIENT_PREFACE,
   ConnectionFault,
@@ -26,15 +28,20 @@ export interface FrameSink {
 
 const NOTHING = Buffer.alloc(0);
 const SMALLEST_HOLD_BYTES = 256;
+/** From here on it is memory that is used again: large frames are cut by nearly every read. */
+const POOLED_HOLD_BYTES = 2048;
+const LARGEST_HOLD_BYTES = FRAME_HEADER_BYTES + DEFAULT_FRAME_BYTES;
 
 export class FrameReader {
   readonly #sink: FrameSink;
+  readonly #memory: BufferPool;
   #prefaceBytes = 0;
-  #held: Buffer = NOTHING;
+  #held: Buffer<ArrayBuffer> = NOTHING;
   #heldBytes = 0;
 
-  constructor(sink: FrameSink) {
+  constructor(sink: FrameSink, memory: BufferPool) {
     this.#sink = sink;
+    this.#memory = memory;
   }
 
   /** Bytes of a frame that has not arrived whole. */
@@ -80,14 +87,20 @@ export class FrameReader {
     const frame = this.#held;
     this.#held = NOTHING;
     this.#heldBytes = 0;
-    if (!this.#sink.isDeaf) this.#handOn(frame, 0, frameBytes);
+    try {
+      if (!this.#sink.isDeaf) this.#handOn(frame, 0, frameBytes);
+    } finally {
+      this.#memory.give(frame);
+    }
     return at;
   }
 
   #hold(chunk: Buffer, start: number, end: number): number {
     const needed = this.#heldBytes + end - start;
     if (needed > this.#held.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(SMALLEST_HOLD_BYTES, needed * 2));
+      const roomBytes =
+        needed < POOLED_HOLD_BYTES ? Math.max(SMALLEST_HOLD_BYTES, needed * 2) : LARGEST_HOLD_BYTES;
+      const grown = this.#memory.take(roomBytes);
       this.#held.copy(grown, 0, 0, this.#heldBytes);
       this.#held = grown;
     }

@@ -85,6 +85,9 @@ export const MAX_HELD_BACK = 256;
 /** Chunks closer to each other than this came in the same turn. */
 export const TURN_GAP_MS = 0.05;
 
+/** Memory for what comes in pieces that is kept for the next: requests of 64 KiB on fifty connections at once. */
+export const RECEIVE_POOL_BYTES = 4 * MiB;
+
 // --- answers -------------------------------------------------------------------------------------------
 
 /** Unsent answers from which on nothing more is read from the client: it must take what it asked for first. */

@@ -8,6 +8,7 @@
  * 2. `#sensor.openCalls` counts the SensorService calls that are not ended, `#side.calls` holds the others.
  */
 import type { Socket } from 'node:net';
+import { BufferPool } from '../../base/buffer-pool.ts';
 import type { Timer } from '../../base/clock.ts';
 import { formatListenAddress, type ListenAddress } from '../../base/listen-address.ts';
 import { SharedBudget } from '../../base/shared-budget.ts';
@@ -26,7 +27,7 @@ import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
 import { DearTurns } from './dear-turns.ts';
-import { GOODBYE_MS, MAX_QUESTION_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
+import { GOODBYE_MS, MAX_QUESTION_BYTES, RECEIVE_POOL_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
 import { SensorCall, type SensorCallShared } from './sensor-call.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -50,6 +51,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly clock;
   readonly door: Door;
   readonly buffers = new WriteBuffers();
+  readonly memory = new BufferPool(RECEIVE_POOL_BYTES);
   readonly dear: DearTurns;
   heldBack = 0;
   readonly maxStreams: number;
@@ -95,6 +97,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       clock: deps.clock,
       deadlines: new Deadlines(deps.clock),
       budget,
+      memory: this.memory,
       handler: deps.sendSensorValues,
       inflate: boundedInflate(limits.maxRequestBytes),
       maxRequestBytes: limits.maxRequestBytes,

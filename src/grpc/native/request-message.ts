@@ -9,6 +9,7 @@
  * 2. `heldBytes` is the framed message as far as there is room for it.
  * (A message that arrives whole in the last frame never comes here: see sensor-call.ts.)
  */
+import type { BufferPool } from '../../base/buffer-pool.ts';
 import { STREAM_WINDOW_BYTES } from './limits.ts';
 
 export const PREFIX_BYTES = 5;
@@ -30,17 +31,19 @@ export interface MessageHost {
 export class RequestMessage {
   readonly #host: MessageHost;
   readonly #maxBytes: number;
+  readonly #memory: BufferPool;
   /** Prefix and content. */
-  #framed: Buffer = NOTHING;
+  #framed: Buffer<ArrayBuffer> = NOTHING;
   #haveBytes = 0;
   #framedBytes = -1;
   /** Of what follows the message: bytes seen, and the length announced there. None of it is kept. */
   #extraBytes = 0;
   #extraLength = 0;
 
-  constructor(host: MessageHost, maxBytes: number) {
+  constructor(host: MessageHost, maxBytes: number, memory: BufferPool) {
     this.#host = host;
     this.#maxBytes = maxBytes;
+    this.#memory = memory;
   }
 
   get isEmpty(): boolean {
@@ -59,7 +62,7 @@ export class RequestMessage {
     let at = start;
     while (this.#haveBytes < PREFIX_BYTES) {
       if (at === end) return true;
-      if (this.#framed.length === 0) this.#framed = Buffer.allocUnsafe(PREFIX_BYTES);
+      if (this.#framed.length === 0) this.#framed = this.#memory.take(PREFIX_BYTES);
       this.#framed[this.#haveBytes++] = bytes[at++]!;
       if (this.#haveBytes === PREFIX_BYTES && !this.#onPrefix()) return false;
     }
@@ -98,10 +101,18 @@ export class RequestMessage {
     const isFirst = this.#framed.length === PREFIX_BYTES;
     if (!this.#host.reserve(bytes - (isFirst ? 0 : this.#framed.length))) return false;
     if (bytes === this.#framed.length) return true;
-    const grown = Buffer.allocUnsafeSlow(bytes);
+    const grown = this.#memory.take(bytes);
     this.#framed.copy(grown, 0, 0, this.#haveBytes);
+    this.#memory.give(this.#framed);
     this.#framed = grown;
     return true;
+  }
+
+  /** Its bytes are not needed any more, nor is it. */
+  release(): void {
+    this.#memory.give(this.#framed);
+    this.#framed = NOTHING;
+    this.#haveBytes = 0;
   }
 
   #onExtra(bytes: Buffer, start: number, end: number): boolean {

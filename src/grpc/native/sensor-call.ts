@@ -12,6 +12,7 @@
  *
  * Objects are not pooled: a handler keeps `respond`, and one that used it twice would answer a stranger's call.
  */
+import type { BufferPool } from '../../base/buffer-pool.ts';
 import { formatByteSize } from '../../base/byte-size.ts';
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -40,6 +41,7 @@ export interface SensorCallShared {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly budget: ReceiveBudget;
+  readonly memory: BufferPool;
   readonly handler: SendSensorValuesHandler;
   readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer;
   readonly maxRequestBytes: number;
@@ -123,7 +125,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
       else if (this.reserve(end - start)) this.#whole = bytes.subarray(start + PREFIX_BYTES, end);
       return;
     }
-    this.#message ??= new RequestMessage(this, this.#shared.maxRequestBytes);
+    this.#message ??= new RequestMessage(this, this.#shared.maxRequestBytes, this.#shared.memory);
     this.#message.add(bytes, start, end);
   }
 
@@ -180,6 +182,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
     } else {
       this.#handle(this.#inflated ?? message.framed.subarray(PREFIX_BYTES));
     }
+    message?.release();
   }
 
   onFlagged(framed: Buffer): boolean {
@@ -257,6 +260,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
 
   #end(outcome: Outcome, code?: number): void {
     this.#ended = true;
+    this.#message?.release();
     this.#message = undefined;
     this.#whole = undefined;
     this.#inflated = undefined;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { BufferPool } from '../../../src/base/buffer-pool.ts';
 import { FrameReader } from '../../../src/grpc/native/frame-reader.ts';
 import { CLIENT_PREFACE, ConnectionFault, ERROR_CODE } from '../../../src/grpc/native/protocol.ts';
 import { rawFrame } from '../../support/raw-http2.ts';
@@ -21,7 +22,7 @@ function readerWith() {
       seen.push({ type, flags, streamId, payload: bytes.toString('hex', start, end) });
     },
   };
-  return { seen, sink, reader: new FrameReader(sink) };
+  return { seen, sink, reader: new FrameReader(sink, new BufferPool(65_536)) };
 }
 
 function faultCode(run: () => void): number | undefined {
