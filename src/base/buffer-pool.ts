@@ -1,7 +1,7 @@
 /**
  * Memory for what cannot stay where it was read, used again and again. V8 counts every buffer that is made, and after
  * some tens of MiB of them it looks through its whole heap: with requests of 60 KB that took 28% of a core
- * (docs/decisions/0134).
+ * (docs/decisions/0137).
  *
  * Invariants:
  * 1. Memory is either lent to exactly one owner or lies here.
