@@ -27,6 +27,9 @@ export class Client {
   markHigh = 0;
   /** Its thread keeps no record of it any more: whoever still holds this one asks for a new one. */
   isForgotten = false;
+  /** Bytes of requests lately taken, and of the lines that they made: what a request of this client's will make. */
+  takenBytes = 0;
+  takenLineBytes = 0;
   /** Since the last report to the metrics. */
   admittedBytes = 0;
   refusedRequests = 0;

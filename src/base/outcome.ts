@@ -67,6 +67,8 @@ export interface Refused {
   readonly retryAfterMs: number | undefined;
   /** For a sequence_gap: the number to go on with. */
   readonly expectedSequence?: bigint;
+  /** For a queue_full: there would have been room, but this client has had its share of it. */
+  readonly isOverShare?: boolean;
 }
 
 export interface Failed {
@@ -97,11 +99,24 @@ export function isHopeless(outcome: Refused | Failed): boolean {
 const WASTED: ReadonlySet<string> = new Set<RefusalReason>(['rate_limited', 'quota', 'sequence_gap']);
 
 /**
- * Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. A full queue is not
- * among them: with thousands of connections before a slow disk all would be held back, with what they have sent in memory.
+ * Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. A queue that
+ * others filled is not the client's doing: with thousands of connections before a slow disk all would be held back, with what
+ * they have sent in memory.
  */
-export function isWasted({ kind, reason }: Refused | Failed): boolean {
-  return kind === 'refused' && WASTED.has(reason);
+export function isWasted(outcome: Refused | Failed): boolean {
+  return outcome.kind === 'refused' && (WASTED.has(outcome.reason) || outcome.isOverShare === true);
+}
+
+/** No room for now; `detail` says how long was waited for it. */
+export function queueFull(detail: string, isOverShare: boolean, retryAfterMs: number): Refused {
+  const why = isOverShare ? ', and this client has had its share of it' : '';
+  return {
+    kind: 'refused',
+    reason: 'queue_full',
+    message: `no queue room for this request (${detail}): the disk is slower than the load${why}; retry later`,
+    retryAfterMs,
+    isOverShare,
+  };
 }
 
 /** The producer resends from `expected` on, or starts a new producer_id. */

@@ -82,7 +82,7 @@ export class Admission {
     }
     const nowMs = this.#clock.monotonicMs();
     const row = this.#table.rowOf(client, nowMs);
-    this.fairShare.asked(row, sizeBytes, nowMs);
+    this.fairShare.asked(client, row, sizeBytes, nowMs);
     if (quotaPerSecond > 0) {
       const refusal = this.#takeQuota(sizeBytes, client, row, quotaPerSecond, nowMs);
       if (refusal !== undefined) return refusal;

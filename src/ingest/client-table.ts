@@ -37,8 +37,16 @@ export interface ClientTableCells {
   readonly rateShare: BigInt64Array<SharedArrayBuffer>;
   /** Bucket of its share of what the disk takes. */
   readonly queueShare: BigInt64Array<SharedArrayBuffer>;
-  /** Bytes asked for, ever; wraps around. */
-  readonly askedBytes: Int32Array<SharedArrayBuffer>;
+  /** Of the rate, in bytes of requests. */
+  readonly rateDemand: DemandCells;
+  /** Of the disk, in bytes of lines. */
+  readonly queueDemand: DemandCells;
+}
+
+/** What each client asks for. */
+export interface DemandCells {
+  /** Bytes, ever; wraps around. */
+  readonly asked: Int32Array<SharedArrayBuffer>;
   /** The same when the present window began, and how much a second was asked for over the last ones. */
   readonly askedBefore: Int32Array<SharedArrayBuffer>;
   readonly askedPerSecond: Float64Array<SharedArrayBuffer>;
@@ -49,6 +57,11 @@ export function newClientTableCells(maxClients: number): ClientTableCells {
   const words = (count: number): Int32Array<SharedArrayBuffer> =>
     new Int32Array(new SharedArrayBuffer(4 * count));
   const numbers = (): Float64Array<SharedArrayBuffer> => new Float64Array(new SharedArrayBuffer(8 * rows));
+  const demand = (): DemandCells => ({
+    asked: words(rows),
+    askedBefore: words(rows),
+    askedPerSecond: numbers(),
+  });
   const key = new Uint8Array(new SharedArrayBuffer(16));
   key.set(randomBytes(16));
   return {
@@ -59,15 +72,14 @@ export function newClientTableCells(maxClients: number): ClientTableCells {
     quota: newBucketStates(rows),
     rateShare: newBucketStates(rows),
     queueShare: newBucketStates(rows),
-    askedBytes: words(rows),
-    askedBefore: words(rows),
-    askedPerSecond: numbers(),
+    rateDemand: demand(),
+    queueDemand: demand(),
   };
 }
 
-/** What the table takes in memory: 56 bytes a row. */
+/** What the table takes in memory: 72 bytes a row. */
 export function clientTableBytes(maxClients: number): number {
-  return 56 * rowsFor(maxClients);
+  return 72 * rowsFor(maxClients);
 }
 
 /** Twice as many as there may be clients, and the common one. */
@@ -183,12 +195,13 @@ export class ClientTable {
   }
 
   #give(row: number, client: Client, nowMs: number): void {
-    const { marks, seenAtMs, quota, rateShare, queueShare, askedBytes, askedBefore, askedPerSecond } =
-      this.cells;
+    const { marks, seenAtMs, quota, rateShare, queueShare, rateDemand, queueDemand } = this.cells;
     seenAtMs[row] = nowMs;
     for (const bucket of [quota, rateShare, queueShare]) fillBucket(bucket, row);
-    Atomics.store(askedBefore, row, Atomics.load(askedBytes, row));
-    askedPerSecond[row] = 0;
+    for (const { asked, askedBefore, askedPerSecond } of [rateDemand, queueDemand]) {
+      askedBefore[row] = Atomics.load(asked, row);
+      askedPerSecond[row] = 0;
+    }
     Atomics.store(marks, 2 * row, client.markLow);
     Atomics.store(marks, 2 * row + 1, client.markHigh);
   }

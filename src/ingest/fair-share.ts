@@ -1,6 +1,7 @@
 /**
  * Fair shares of what all clients together have too little of: the bytes a second that RATE_PER_SECOND lets in,
- * and those that the disk takes while requests wait for queue room.
+ * and those that the disk takes, of lines, while requests wait for queue room. What lines a request makes is known when it
+ * is taken; until then what those before it made of a byte stands in for it.
  *
  * Ten times a second one of the threads adds up what each client asked for lately and computes the share: the most
  * that one client may take so that all together take what there is (max-min.ts). Each client then has two buckets
@@ -18,7 +19,7 @@
  */
 import { MiB } from '../base/byte-size.ts';
 import type { Client } from '../base/client.ts';
-import { ClientTable, type ClientTableCells, newClientTableCells } from './client-table.ts';
+import { ClientTable, type ClientTableCells, type DemandCells, newClientTableCells } from './client-table.ts';
 import { maxMinShare } from './max-min.ts';
 import { bucketEmptyAtMs, moveBucket } from './token-bucket.ts';
 
@@ -43,17 +44,24 @@ const LENT_MS = 25;
 const LEAST_LENT_BYTES = 4 * MiB;
 /** The queue was not crowded for so long: the disk keeps up. */
 const CALM_MS = 2000;
-const RATIO_MEMORY_BYTES = 64 * MiB;
-/** Before anything was written: readings without labels make five times as many bytes of lines. */
-const PRESUMED_RATIO = 0.2;
+/** What a client's requests made of lines is known by so many bytes of them. */
+const RATIO_MEMORY_BYTES = MiB;
+/** Of one that sent nothing yet: readings without labels make five times as many bytes of lines. */
+const PRESUMED_RATIO = 5;
 /** While the disk's speed is not known: after so long a third of the reserve a second is left of the presumption. */
 const PRESUMED_MS = 2000;
 /** While it is not known how many want something. */
 const PRESUMED_CLIENTS = 10;
-/** What is left of the disk's speed empties the queue, which would else stay as full as it is; and then it is lent. */
+/**
+ * What is left of the disk's speed empties the queue, which would else stay as full as it is; and then it is lent. Less is
+ * shared out the more is queued beyond what may be lent, down to a half from half of the rest on: all wait for what is queued.
+ */
 const SHARED_OUT = 0.9;
+const LEAST_SHARED_OUT = 0.5;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
+/** But of the queue no more than this: what a fast disk takes in a second would fill all of it. */
+const MOST_BURST = 1 / 8;
 
 /** Places in `FairShareCells.state`. */
 const STATE = {
@@ -65,6 +73,7 @@ const STATE = {
   writtenAtMs: 5,
   crowdedSinceMs: 6,
   soleRow: 7,
+  queuedBytes: 8,
 } as const;
 const NOBODY = -1;
 /** Places in `FairShareCells.counts`. */
@@ -100,6 +109,7 @@ export interface FairShareState {
   readonly clients: number;
   /** Bytes a second that one client may take of RATE_PER_SECOND; undefined while there is enough. */
   readonly rateShareBytes: number | undefined;
+  /** Bytes of lines a second that one client may take of what the disk takes; undefined while there is enough. */
   readonly queueShareBytes: number | undefined;
 }
 
@@ -124,14 +134,13 @@ export class FairShare {
   readonly #rateBurstMs: number;
   /** Of lines. */
   readonly #mostLentBytes: number;
-  /** Of this thread. */
-  #takenBytes = 0;
-  #flushedLineBytes = 0;
+  readonly #queueBytes: number;
 
   constructor(table: ClientTable, cells: FairShareCells, limits: FairShareLimits) {
     const { ratePerSecond, rateBurst, queueBytes } = limits;
     this.table = table;
     this.#mostLentBytes = MOST_LENT * queueBytes;
+    this.#queueBytes = queueBytes;
     this.#state = cells.state;
     this.#counts = cells.counts;
     this.#ratePerSecond = ratePerSecond;
@@ -144,9 +153,13 @@ export class FairShare {
   }
 
   /** The client asks for so much, whatever comes of it. */
-  asked(row: number, bytes: number, nowMs: number): void {
-    Atomics.add(this.table.cells.askedBytes, row, bytes);
-    if (this.isCrowded) this.#meet(row, nowMs);
+  asked(client: Client, row: number, bytes: number, nowMs: number): void {
+    const { rateDemand, queueDemand } = this.table.cells;
+    if (this.#ratePerSecond > 0) Atomics.add(rateDemand.asked, row, bytes);
+    if (this.isCrowded) {
+      Atomics.add(queueDemand.asked, row, Math.round(bytes * linesPerByte(client)));
+      this.#meet(row, nowMs);
+    }
     this.roll(nowMs);
   }
 
@@ -178,18 +191,24 @@ export class FairShare {
     // Until now nobody counted what is asked for: a window that began before would show too little.
     const state = this.#state;
     if (!this.isCrowded) {
-      if (this.#ratePerSecond === 0) this.#beginWindows(nowMs);
+      this.#beginWindow(nowMs);
       state[STATE.crowdedSinceMs] = nowMs;
     }
     state[STATE.crowdedAtMs] = Math.max(nowMs, Number.MIN_VALUE);
   }
 
-  /** With quotas, what is asked for was summed up all the time, and would seem to have been asked for in one window. */
-  #beginWindows(nowMs: number): void {
-    const { askedBytes, askedBefore, askedPerSecond } = this.table.cells;
-    for (let row = 0; row < this.table.rows; row++) askedBefore[row] = Atomics.load(askedBytes, row);
+  /** What was asked for when it was crowded before is long over. */
+  #beginWindow(nowMs: number): void {
+    const { asked, askedBefore, askedPerSecond } = this.table.cells.queueDemand;
+    for (let row = 0; row < this.table.rows; row++) askedBefore[row] = Atomics.load(asked, row);
     askedPerSecond.fill(0);
-    this.#state[STATE.windowAtMs] = nowMs;
+    // With a rate there are windows all the time, and the first shows too little of what is asked of the disk.
+    if (this.#ratePerSecond === 0) this.#state[STATE.windowAtMs] = nowMs;
+  }
+
+  /** So much is queued, by all threads, when somebody looks for room. */
+  found(queuedBytes: number): void {
+    this.#state[STATE.queuedBytes] = queuedBytes;
   }
 
   isWithinQueueShare(client: Client, nowMs: number): boolean {
@@ -199,35 +218,30 @@ export class FairShare {
 
   /** Bytes of lines that may be in the queue for one more of a client beyond its share to go there too. */
   lentBytes(nowMs: number): number {
-    const linesPerMs = this.#diskPerSecond(nowMs) / this.#requestBytesPerLineByte / 1000;
-    return Math.min(this.#mostLentBytes, Math.max(LEAST_LENT_BYTES, LENT_MS * linesPerMs));
+    const diskPerMs = this.#diskPerSecond(nowMs) / 1000;
+    return Math.min(this.#mostLentBytes, Math.max(LEAST_LENT_BYTES, LENT_MS * diskPerMs));
   }
 
-  chargeQueue(client: Client, bytes: number, nowMs: number): void {
+  chargeQueue(client: Client, lineBytes: number, nowMs: number): void {
     const share = this.#state[STATE.queueShare]!;
     if (share === Number.POSITIVE_INFINITY) return;
     const row = this.table.rowOf(client, nowMs);
-    moveBucket(this.table.cells.queueShare, row, (bytes * 1000) / share, QUEUE_BURST_MS, nowMs);
+    const burstMs = Math.min(QUEUE_BURST_MS, (MOST_BURST * this.#queueBytes * 1000) / share);
+    moveBucket(this.table.cells.queueShare, row, (lineBytes * 1000) / share, burstMs, nowMs);
   }
 
-  /** A request went into a batch. */
-  taken(bytes: number): void {
-    this.#takenBytes += bytes;
+  /** A request went into a batch and made so many bytes of lines. */
+  taken(client: Client, bytes: number, lineBytes: number): void {
+    client.takenBytes += bytes;
+    client.takenLineBytes += lineBytes;
+    // The older half counts less and less.
+    if (client.takenBytes < RATIO_MEMORY_BYTES) return;
+    client.takenBytes /= 2;
+    client.takenLineBytes /= 2;
   }
-  /** A batch went to the writer with so many bytes of lines. */
-  flushed(lineBytes: number): void {
-    this.#flushedLineBytes += lineBytes;
-    // The older half counts less and less: what a byte of request makes in lines changes with who sends.
-    if (this.#flushedLineBytes < RATIO_MEMORY_BYTES) return;
-    this.#flushedLineBytes /= 2;
-    this.#takenBytes /= 2;
-  }
-  get #requestBytesPerLineByte(): number {
-    return this.#flushedLineBytes === 0 ? PRESUMED_RATIO : this.#takenBytes / this.#flushedLineBytes;
-  }
-  /** The writer wrote a batch: what it took, in bytes of requests, as clients ask for them. */
+  /** The writer wrote a batch. */
   written(lineBytes: number): void {
-    Atomics.add(this.#counts, COUNT.written, Math.round(lineBytes * this.#requestBytesPerLineByte));
+    Atomics.add(this.#counts, COUNT.written, lineBytes);
   }
 
   // --- the windows ------------------------------------------------------------------------------------
@@ -268,37 +282,46 @@ export class FairShare {
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
     }
     if (!isCrowded && this.#ratePerSecond === 0) return;
-    const asked = this.#demands(elapsedMs);
-    if (this.#ratePerSecond > 0) state[STATE.rateShare] = maxMinShare(asked, this.#ratePerSecond);
+    const { rateDemand, queueDemand } = this.table.cells;
+    if (this.#ratePerSecond > 0) {
+      state[STATE.rateShare] = maxMinShare(this.#demands(rateDemand, elapsedMs), this.#ratePerSecond);
+    }
+    const asked = this.#demands(queueDemand, elapsedMs);
     // An only client has nobody to leave room to.
     if (isCrowded && asked.length > 1) {
-      state[STATE.queueShare] = maxMinShare(asked, SHARED_OUT * this.#diskPerSecond(nowMs));
+      state[STATE.queueShare] = maxMinShare(asked, this.#sharedOut(nowMs) * this.#diskPerSecond(nowMs));
     } else if (isCrowded) {
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
     }
   }
 
+  #sharedOut(nowMs: number): number {
+    const ordinaryBytes = this.lentBytes(nowMs) + LEAST_LENT_BYTES;
+    const excess = (this.#state[STATE.queuedBytes]! - ordinaryBytes) / this.#queueBytes;
+    const kept = 2 * Math.max(0, Math.min(0.5, excess)) * (SHARED_OUT - LEAST_SHARED_OUT);
+    return SHARED_OUT - kept;
+  }
+
   /**
-   * What the disk takes, in bytes of requests a second. Until it was seen to write for a while the reserve stands in
+   * What the disk takes, in bytes of lines a second. Until it was seen to write for a while the reserve stands in
    * for it: the first group may be so large that nothing comes home for a second, and the reserve is there to be used.
    */
   #diskPerSecond(nowMs: number): number {
     const sinceMs = nowMs - this.#state[STATE.crowdedSinceMs]!;
-    const presumed = this.#mostLentBytes * this.#requestBytesPerLineByte * Math.exp(-sinceMs / PRESUMED_MS);
+    const presumed = this.#mostLentBytes * Math.exp(-sinceMs / PRESUMED_MS);
     return Math.max(1, presumed, this.#state[STATE.writtenPerSecond]!);
   }
 
   /** What each of the active clients asks for a second. */
-  #demands(elapsedMs: number): Float64Array {
+  #demands({ asked, askedBefore, askedPerSecond }: DemandCells, elapsedMs: number): Float64Array {
     const weight = weightOf(elapsedMs);
-    const { askedBytes, askedBefore, askedPerSecond } = this.table.cells;
     const demands: number[] = [];
     for (let row = 0; row < this.table.rows; row++) {
-      const asked = Atomics.load(askedBytes, row);
+      const now = Atomics.load(asked, row);
       const known = askedPerSecond[row]!;
-      if (asked === askedBefore[row] && known === 0) continue;
-      const perSecond = ((asked - askedBefore[row]!) >>> 0) / (elapsedMs / 1000);
-      askedBefore[row] = asked;
+      if (now === askedBefore[row] && known === 0) continue;
+      const perSecond = ((now - askedBefore[row]!) >>> 0) / (elapsedMs / 1000);
+      askedBefore[row] = now;
       // More is believed at once, less after a while: to keep room for who does not come costs nobody anything, as
       // others may use it; to keep too little costs him.
       const smoothed =
@@ -308,6 +331,11 @@ export class FairShare {
     }
     return Float64Array.from(demands);
   }
+}
+
+/** Bytes of lines that a byte of the client's requests makes. */
+function linesPerByte({ takenBytes, takenLineBytes }: Client): number {
+  return takenBytes === 0 ? PRESUMED_RATIO : takenLineBytes / takenBytes;
 }
 
 /** What a window of this length counts beside those before it. */

@@ -20,7 +20,7 @@ import type { ByteBuffer } from '../base/byte-buffer.ts';
 import { KiB, MiB } from '../base/byte-size.ts';
 import type { Client } from '../base/client.ts';
 import type { Clock } from '../base/clock.ts';
-import { NEVER_RETRY, OK, type Outcome, refused } from '../base/outcome.ts';
+import { NEVER_RETRY, OK, type Outcome, queueFull, refused } from '../base/outcome.ts';
 import type { CallContext } from '../grpc/server.ts';
 import type { Ledger } from '../observe/ledger.ts';
 import type { Numbering } from '../pipeline/batch.ts';
@@ -37,6 +37,8 @@ const LINES_PER_REQUEST_BYTE = 5;
 export const DISK_RETRY_AFTER_MS = 1000;
 /** Who waits for room is not tried again for less than this more. */
 const MIN_MORE_ROOM_BYTES = 64 * KiB;
+/** Instead of the bytes of its lines: the request is not taken. */
+const NO_ROOM = -1;
 /** Memory of requests that waited, kept for those that will. */
 export const WAIT_POOL_BYTES = 4 * MiB;
 
@@ -101,31 +103,34 @@ export class SensorService {
   ): Take {
     const { fairShare, processor, clock } = this.#deps;
     if (fairShare?.isCrowded !== true) {
-      const isTaken = this.#take(request, receivedAtMs, respond);
-      if (isTaken) fairShare?.taken(request.length);
+      const lineBytes = this.#take(request, receivedAtMs, respond);
+      if (lineBytes !== NO_ROOM) fairShare?.taken(client, request.length, lineBytes);
       else fairShare?.crowded(clock.monotonicMs());
-      return isTaken ? 'taken' : 'short';
+      return lineBytes === NO_ROOM ? 'short' : 'taken';
     }
     const nowMs = clock.monotonicMs();
     const isWithin = fairShare.isWithinQueueShare(client, nowMs);
     const queuedBytes = this.#queueBytes - processor.reachableBytes;
+    fairShare.found(queuedBytes);
     if (!isWithin && queuedBytes > fairShare.lentBytes(nowMs)) {
       fairShare.crowded(nowMs);
       return 'held';
     }
-    if (!this.#take(request, receivedAtMs, respond)) {
+    const lineBytes = this.#take(request, receivedAtMs, respond);
+    if (lineBytes === NO_ROOM) {
       fairShare.crowded(nowMs);
       return 'short';
     }
-    fairShare.taken(request.length);
-    if (isWithin) fairShare.chargeQueue(client, request.length, nowMs);
+    fairShare.taken(client, request.length, lineBytes);
+    if (isWithin) fairShare.chargeQueue(client, lineBytes, nowMs);
     return 'taken';
   }
 
-  /** False when there is no room now; else the request has been answered or will be by its batch. */
-  #take(request: Uint8Array, receivedAtMs: number, respond: (outcome: Outcome) => void): boolean {
+  /** The bytes of its lines, when the request has been answered or will be by its batch; or NO_ROOM now. */
+  #take(request: Uint8Array, receivedAtMs: number, respond: (outcome: Outcome) => void): number {
     const { encoder, processor, ledger } = this.#deps;
     processor.prepareRoom(LINES_PER_REQUEST_BYTE * request.length);
+    const before = processor.buffer.length;
     let lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
     while (lines < 0 && encoder.fault!.kind === 'too_large' && processor.growRoom()) {
       lines = encoder.encode(request, receivedAtMs, processor.buffer, processor.roomBytes);
@@ -136,13 +141,13 @@ export class SensorService {
         this.#deps.onMalformed(fault);
         this.#leaveRoom();
         respond(refused('malformed', fault.message));
-        return true;
+        return 0;
       }
       if (!processor.hasAllRoom) {
         // What is gathered may be the very thing in the way, and its timer far off.
         if (!processor.isEmpty) processor.makeRoom();
         processor.releaseRoom();
-        return false;
+        return NO_ROOM;
       }
       respond(
         refused(
@@ -151,13 +156,14 @@ export class SensorService {
           NEVER_RETRY,
         ),
       );
-      return true;
+      return 0;
     }
     if (lines === 0) {
       this.#leaveRoom();
       respond(OK);
-      return true;
+      return 0;
     }
+    const lineBytes = processor.buffer.length - before;
     ledger.readingsDecoded(lines);
     const numbering = encoder.numbering(request);
     if (numbering !== undefined) {
@@ -169,7 +175,7 @@ export class SensorService {
     } else {
       processor.commit(lines, receivedAtMs, respond);
     }
-    return true;
+    return lineBytes;
   }
 
   /** Room that was drawn for nothing goes back at once where no result will see to it. */
@@ -210,14 +216,14 @@ export class SensorService {
       onGiveUp: (waitedMs) => {
         this.#deps.onQueueWait(waitedMs);
         client.refusedRequests++;
-        respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`));
+        respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`, client));
       },
       onLeft: () => this.#memory.give(kept!),
     };
     const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
       client.refusedRequests++;
-      respond(this.#queueFull('not waiting'));
+      respond(this.#queueFull('not waiting', client));
       return;
     }
     // The transport takes its bytes back when we return.
@@ -227,11 +233,10 @@ export class SensorService {
     this.#deps.onWaiting?.();
   }
 
-  #queueFull(detail: string): Outcome {
-    return refused(
-      'queue_full',
-      `no queue room for this request (${detail}): the disk is slower than the load; retry later`,
-      QUEUE_FULL_RETRY_AFTER_MS,
-    );
+  #queueFull(detail: string, client: Client): Outcome {
+    const { fairShare, clock } = this.#deps;
+    const isWithin =
+      fairShare?.isCrowded !== true || fairShare.isWithinQueueShare(client, clock.monotonicMs());
+    return queueFull(detail, !isWithin, QUEUE_FULL_RETRY_AFTER_MS);
   }
 }

@@ -77,7 +77,7 @@ export function defineMetrics(registry: Registry) {
     clients: gauge('telemetry_sink_clients', 'Clients that have a rate or share of their own now'),
     fairShareBytes: gauge(
       'telemetry_sink_fair_share_bytes_per_second',
-      'Most that one client may take of what there is too little of; +Inf while there is enough',
+      'Most that one client may take of what there is too little of, of requests (rate) or of lines (queue); +Inf while there is enough',
       ['resource'],
     ),
     tokens: gauge('telemetry_sink_tokens', 'Tokens that are good now, by the option that names their file', [

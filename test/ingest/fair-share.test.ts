@@ -177,8 +177,6 @@ test('of the queue clients beyond their share have what a fast disk takes in a m
     for (let i = 0; i < 100; i++) {
       clock.advance(100);
       const bytes = linesPerSecond / 10;
-      fairShare.taken(bytes / 4);
-      fairShare.flushed(bytes);
       fairShare.written(bytes);
       fairShare.crowded(clock.monotonicMs());
       fairShare.roll(clock.monotonicMs());
@@ -200,12 +198,12 @@ test('what was asked for in calm does not count when the queue becomes crowded',
   const cells = newAdmissionCells(64);
   const admission = new Admission(limits, clock, cells);
   const [modest, eager] = ['modest', 'eager'].map((name) => new Client('token', name));
+  // A byte of a request makes a byte of lines.
+  for (const client of [modest, eager]) admission.fairShare.taken(client!, MB, MB);
   const windows = (count: number, isCrowded: boolean): void => {
     for (let i = 0; i < count; i++) {
       clock.advance(100);
       if (isCrowded) admission.fairShare.crowded(clock.monotonicMs());
-      admission.fairShare.taken(MB / 10);
-      admission.fairShare.flushed(MB / 10);
       admission.fairShare.written(MB / 10);
       admission.admit(MB / 100, modest!);
       admission.admit(MB, eager!);

@@ -91,7 +91,6 @@ export class Ingest {
         clock: deps.clock,
         events: {
           onFlush: (cause, lines, bytes) => {
-            this.#fairShare.flushed(bytes);
             // Before it is full: then shares are known, and a reserve is kept, when the first request finds no room.
             if (this.#processor.reachableBytes < CROWDED_ROOM * pipeline.queueBytes) {
               this.#fairShare.crowded(deps.clock.monotonicMs());

@@ -51,10 +51,14 @@ const settled = async (): Promise<void> => {
 /** A request of so many lines of about 1000 bytes. */
 const reading = Buffer.from(item('x'.repeat(900)));
 const requestOf = (lines: number): Uint8Array => Buffer.concat(Array(lines).fill(reading));
+/** The same of control characters, each of which makes six bytes of the line. */
+const denseReading = Buffer.from(item('\u0001'.repeat(150)));
+const denseRequestOf = (lines: number): Uint8Array => Buffer.concat(Array(lines).fill(denseReading));
 
 interface Sender {
   readonly linesPerSecond: number;
   readonly linesPerRequest: number;
+  readonly isDense?: boolean;
   /** The threads that its connections are on. */
   readonly threads: readonly number[];
 }
@@ -106,9 +110,13 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
     );
   });
   const clients = senders.map((_, i) => threads.map(() => new Client('token', `client-${i}`)));
-  const requests = senders.map(({ linesPerRequest }) => requestOf(linesPerRequest));
+  const requests = senders.map(({ linesPerRequest, isDense }) =>
+    isDense === true ? denseRequestOf(linesPerRequest) : requestOf(linesPerRequest),
+  );
   const asked = senders.map(() => 0);
   const granted = senders.map(() => 0);
+  /** Refused and told that it has had its share. */
+  const overShare = senders.map(() => 0);
   const due = senders.map((_, i) => i);
   let turn = 0;
   let peakBytes = 0;
@@ -129,6 +137,7 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
         };
         threads[thread]!.handle(requests[i]!, call, (outcome) => {
           if (outcome.kind === 'ok') granted[i]!++;
+          else if (outcome.kind === 'refused' && outcome.isOverShare === true) overShare[i]!++;
         });
       }
     });
@@ -145,6 +154,7 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
   return {
     asked,
     granted,
+    overShare,
     shares: granted.map((count, i) => count / asked[i]!),
     writtenBytes: writer.writtenBytes,
     peakBytes,
@@ -156,7 +166,7 @@ for (const ack of ['written', 'accepted']) {
     test(`ACK=${ack}, QUEUE_FULL=${queueFull}: one at 100 times its share takes nothing from nine that ask for less than theirs`, async () => {
       // A tenth of the disk is 105 lines a second.
       const modest = (i: number): Sender => ({ linesPerSecond: 90, linesPerRequest: 3, threads: [i % 2] });
-      const { shares, writtenBytes } = await simulate(
+      const { shares, overShare, writtenBytes } = await simulate(
         [
           { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0, 1] },
           ...Array.from({ length: 9 }, (_, i) => modest(i)),
@@ -165,16 +175,32 @@ for (const ack of ['written', 'accepted']) {
         queueFull,
       );
       for (let i = 1; i < 10; i++) assert.ok(shares[i]! >= 0.95, `client ${i}: ${shares.join(' ')}`);
+      assert.ok(overShare[0]! > 100, `${overShare[0]} refusals say why`);
       // The disk was kept busy: what the nine leave is the other's.
       assert.ok(writtenBytes >= 0.9 * DISK * SECONDS, `${writtenBytes}`);
     });
   }
 }
 
+test('a client whose requests make six times as much of lines has its share of the disk and no more', async () => {
+  const modest = (i: number): Sender => ({ linesPerSecond: 90, linesPerRequest: 3, threads: [i % 2] });
+  const { shares, granted, writtenBytes } = await simulate(
+    [
+      { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0, 1], isDense: true },
+      ...Array.from({ length: 9 }, (_, i) => modest(i)),
+    ],
+    'written',
+    'refuse',
+  );
+  for (let i = 1; i < 10; i++) assert.ok(shares[i]! >= 0.95, `client ${i}: ${shares.join(' ')}`);
+  assert.ok(granted[0]! > 0 && writtenBytes >= 0.9 * DISK * SECONDS, `${granted[0]} ${writtenBytes}`);
+});
+
 test('an only client has the whole queue, however much it asks for', async () => {
   for (const queueFull of ['wait', 'refuse']) {
     const only: Sender = { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0] };
-    const { peakBytes, writtenBytes } = await simulate([only], 'accepted', queueFull);
+    const { overShare, peakBytes, writtenBytes } = await simulate([only], 'accepted', queueFull);
+    assert.equal(overShare[0], 0);
     assert.ok(peakBytes >= 0.9 * MiB, `${peakBytes}`);
     assert.ok(writtenBytes >= 0.9 * DISK * SECONDS, `${writtenBytes}`);
   }
