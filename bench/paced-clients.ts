@@ -18,6 +18,7 @@ import {
   END_STREAM,
   FrameConnection,
   type FrameHandler,
+  fail,
   frame,
   grpcHeaders,
   HEADERS,
@@ -62,41 +63,52 @@ interface ThreadResult {
 const MOST_STREAMS = 100;
 /** In the header of a frame. */
 const STREAM_AT = 5;
+/** Streams that a connection remembers when they were due: none may be open while so many others come and go. */
+const REMEMBERED = 65_536;
+/** Requests that the memory for what is written holds: two windows of streams. */
+const WRITTEN = 2 * MOST_STREAMS;
 /** All threads begin together, when the slowest is surely there. */
 const HEAD_START_MS = 500;
 
+/** When the request that a connection sends as its nth is due. */
+type Due = (n: number) => number;
+
 class PacedConnection {
   readonly #connection: FrameConnection;
-  readonly #request: Buffer;
+  /** The request, WRITTEN times over. */
+  readonly #requests: Buffer;
+  readonly #requestBytes: number;
   readonly #secondFrameAt: number;
   readonly #messageBytes: number;
-  /** By stream number: when each was due, and sent. */
-  readonly #dueMs = new Map<number, number>();
-  readonly #sentMs = new Map<number, number>();
-  #line: number[] = [];
-  #lineFrom = 0;
-  #nextStream = 1;
+  /** By the place of a stream: when it was sent. */
+  readonly #sentMs = new Float64Array(REMEMBERED);
+  #written = 0;
+  #wanted = 0;
+  #sent = 0;
   #messages = 0;
   #answers = 0;
 
   constructor(
     wish: PacedWish,
     message: Buffer,
+    due: Due,
     onAnswer: (dueMs: number, sentMs: number) => void,
     from?: string,
   ) {
     this.#messageBytes = message.length;
     const headers = frame(HEADERS, END_HEADERS, 0, grpcHeaders(wish.path));
     this.#secondFrameAt = headers.length;
-    this.#request = Buffer.concat([headers, frame(DATA, END_STREAM, 0, message)]);
+    const request = Buffer.concat([headers, frame(DATA, END_STREAM, 0, message)]);
+    this.#requestBytes = request.length;
+    this.#requests = Buffer.concat(Array<Buffer>(WRITTEN).fill(request));
     const handler: FrameHandler = {
       onFrame: (type, flags, stream) => {
         if (type === DATA) this.#messages++;
         if ((flags & END_STREAM) === 0) return;
         this.#answers++;
-        onAnswer(this.#dueMs.get(stream)!, this.#sentMs.get(stream)!);
-        this.#dueMs.delete(stream);
-        this.#sentMs.delete(stream);
+        const n = (stream - 1) / 2;
+        if (n < this.#sent - REMEMBERED) fail('an answer came too late to know when it was due');
+        onAnswer(due(n), this.#sentMs[n % REMEMBERED]!);
       },
       onTurn: () => {},
     };
@@ -108,37 +120,35 @@ class PacedConnection {
   }
 
   get isIdle(): boolean {
-    return this.#dueMs.size === 0 && this.#lineFrom === this.#line.length;
+    return this.#answers === this.#wanted;
   }
 
-  /** Puts a request in line; `flush` sends what may go. */
-  due(atMs: number): void {
-    this.#line.push(atMs);
+  /** One more is due; `flush` sends what may go. */
+  want(): void {
+    this.#wanted++;
   }
 
   flush(): void {
-    const waiting = this.#line.length - this.#lineFrom;
+    const underWay = this.#sent - this.#answers;
     const byWindow = Math.floor(this.#connection.windowBytes / this.#messageBytes);
-    const count = Math.min(waiting, MOST_STREAMS - this.#dueMs.size, byWindow);
+    let count = Math.min(this.#wanted - this.#sent, MOST_STREAMS - underWay, byWindow);
     if (count <= 0) return;
-    const { length } = this.#request;
-    const bytes = Buffer.allocUnsafe(count * length);
+    const { socket } = this.#connection;
+    if (socket.writableLength === 0) this.#written = 0;
+    // The rest when the system has taken what is written.
+    count = Math.min(count, WRITTEN - this.#written);
+    if (count === 0) return;
+    const startAt = this.#written * this.#requestBytes;
     const nowMs = performance.now();
     for (let i = 0; i < count; i++) {
-      const stream = this.#nextStream;
-      this.#nextStream += 2;
-      bytes.set(this.#request, i * length);
-      bytes.writeUInt32BE(stream, i * length + STREAM_AT);
-      bytes.writeUInt32BE(stream, i * length + this.#secondFrameAt + STREAM_AT);
-      this.#dueMs.set(stream, this.#line[this.#lineFrom++]!);
-      this.#sentMs.set(stream, nowMs);
-    }
-    if (this.#lineFrom === this.#line.length) {
-      this.#line = [];
-      this.#lineFrom = 0;
+      const at = this.#written++ * this.#requestBytes;
+      const stream = 2 * this.#sent + 1;
+      this.#requests.writeUInt32BE(stream, at + STREAM_AT);
+      this.#requests.writeUInt32BE(stream, at + this.#secondFrameAt + STREAM_AT);
+      this.#sentMs[this.#sent++ % REMEMBERED] = nowMs;
     }
     this.#connection.windowBytes -= count * this.#messageBytes;
-    this.#connection.socket.write(bytes);
+    socket.write(this.#requests.subarray(startAt, this.#written * this.#requestBytes));
   }
 
   end(): void {
@@ -163,16 +173,16 @@ async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResu
     latenciesUs[answered] = (nowMs - dueMs) * 1000;
     sinceSentUs[answered++] = (nowMs - sentMs) * 1000;
   };
-  const connections = Array.from(
-    { length: wish.connections },
-    (_, i) => new PacedConnection(wish, message, onAnswer, wish.addresses?.[i]),
-  );
+  const connections = Array.from({ length: wish.connections }, (_, i) => {
+    const due = (n: number): number => beginMs + (n * wish.connections + i) * everyMs;
+    return new PacedConnection(wish, message, due, onAnswer, wish.addresses?.[i]);
+  });
   let next = 0;
   await new Promise<void>((resolve) => {
     const turn = (): void => {
       const nowMs = performance.now();
       for (; next < total && beginMs + next * everyMs <= nowMs; next++) {
-        connections[next % connections.length]!.due(beginMs + next * everyMs);
+        connections[next % connections.length]!.want();
       }
       for (const connection of connections) connection.flush();
       if (next === total && connections.every(({ isIdle }) => isIdle)) resolve();

@@ -73,8 +73,8 @@ function runStream(): Promise<number> {
     };
 
     const connection = new FrameConnection(target, {
-      onFrame(type, flags, _stream, bytes) {
-        if (type === DATA) read(bytes);
+      onFrame(type, flags, _stream, bytes, start, end) {
+        if (type === DATA) read(bytes.subarray(start, end));
         if (type !== HEADERS || (flags & END_STREAM) === 0) return;
         if (!isFinished) fail(`a stream ended after ${acknowledged} requests`);
         if (acknowledged !== sent) fail(`${sent} requests sent, ${acknowledged} acknowledged`);
