@@ -5,11 +5,11 @@
  *
  * Invariants:
  * 1. Memory is either lent to exactly one owner or lies here.
- * 2. No more than `keptBytes` lie here. Of another size than what is wanted now they make room for it.
+ * 2. No more than `keptBytes` lie here. Where there is no room, what lies here makes room for the first of another size.
  */
 import { KiB } from './byte-size.ts';
 
-/** Below, an ordinary buffer costs no more than looking for one here. */
+/** Below, memory of its own costs no more than looking for some here. */
 const SMALLEST_BYTES = 2 * KiB;
 /** What is lent may be so much more than what was asked for. */
 export const ROUNDING = 1 / 8;
@@ -37,14 +37,16 @@ export class BufferPool {
     const memory = buffer.buffer;
     const size = memory.byteLength;
     if (size < SMALLEST_BYTES || size > this.#keptBytes) return;
-    if (this.#freeBytes + size > this.#keptBytes) {
-      this.#free.clear();
-      this.#freeBytes = 0;
-    }
     const free = this.#free.get(size);
-    if (free === undefined) this.#free.set(size, [memory]);
-    else free.push(memory);
-    this.#freeBytes += size;
+    if (this.#freeBytes + size <= this.#keptBytes) {
+      if (free === undefined) this.#free.set(size, [memory]);
+      else free.push(memory);
+      this.#freeBytes += size;
+    } else if (free === undefined || free.length === 0) {
+      this.#free.clear();
+      this.#free.set(size, [memory]);
+      this.#freeBytes = size;
+    }
   }
 }
 

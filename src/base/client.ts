@@ -27,7 +27,7 @@ export class Client {
   markHigh = 0;
   /** Its thread keeps no record of it any more: whoever still holds this one asks for a new one. */
   isForgotten = false;
-  /** Bytes of requests lately taken, and of the lines that they made: what a request of this client's will make. */
+  /** Bytes of requests lately taken into a batch, and of the lines that they made: what a request of this client's will make. */
   takenBytes = 0;
   takenLineBytes = 0;
   /** Since the last report to the metrics. */

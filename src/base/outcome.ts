@@ -67,7 +67,7 @@ export interface Refused {
   readonly retryAfterMs: number | undefined;
   /** For a sequence_gap: the number to go on with. */
   readonly expectedSequence?: bigint;
-  /** For a queue_full: there would have been room, but this client has had its share of it. */
+  /** For a queue_full: this client has had its share, and what there is is left to others. */
   readonly isOverShare?: boolean;
 }
 
@@ -100,8 +100,7 @@ const WASTED: ReadonlySet<string> = new Set<RefusalReason>(['rate_limited', 'quo
 
 /**
  * Nothing was wrong with the request but when it came, and its bytes have cost what those of others do. A queue that
- * others filled is not the client's doing: with thousands of connections before a slow disk all would be held back, with what
- * they have sent in memory.
+ * others filled is not the client's doing.
  */
 export function isWasted(outcome: Refused | Failed): boolean {
   return outcome.kind === 'refused' && (WASTED.has(outcome.reason) || outcome.isOverShare === true);

@@ -46,7 +46,6 @@ import {
 export class SensorStream implements CallContext {
   client: Client;
   readonly deadlineMs: number | undefined;
-  readonly waitsForRoom = true;
   isRepeat = false;
   cancelled = false;
   /** Framed, of the requests whose outcome is not known yet. */

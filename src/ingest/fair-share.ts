@@ -27,6 +27,11 @@ const WINDOW_MS = 100;
 const DEAD_TURN_MS = 2000;
 /** Over about so long demand and the speed of the disk are averaged. */
 const MEMORY_MS = 500;
+/**
+ * While nothing comes home the disk's speed is not known, and stays what it was; the first bytes behind such a pause count as
+ * what was written in this long at most.
+ */
+const LONGEST_WINDOW_MS = 1000;
 /** What a window counts in which more was asked for than before. */
 const RISE_WEIGHT = 0.7;
 /** Demand is taken to be so much more than was seen: it comes in bursts. */
@@ -54,13 +59,16 @@ const PRESUMED_MS = 2000;
 const PRESUMED_CLIENTS = 10;
 /**
  * What is left of the disk's speed empties the queue, which would else stay as full as it is; and then it is lent. Less is
- * shared out the more is queued beyond what may be lent, down to a half from half of the rest on: all wait for what is queued.
+ * shared out the more is queued beyond what may be lent and LEAST_LENT_BYTES, since all wait for what is queued: down to a half,
+ * when half of the queue is taken beyond that. (A queue of 8 MiB never gets there.)
  */
 const SHARED_OUT = 0.9;
 const LEAST_SHARED_OUT = 0.5;
 /** What a client within its share of the disk may send at once. */
 const QUEUE_BURST_MS = 1000;
-/** But of the queue no more than this: what a fast disk takes in a second would fill all of it. */
+/** What a client may owe of it: a share that was reckoned too small must not shut anybody out for long. */
+const MOST_DEBT_MS = 5000;
+/** But no more than this of the queue: what a fast disk takes in a second would fill all of it. */
 const MOST_BURST = 1 / 8;
 
 /** Places in `FairShareCells.state`. */
@@ -227,11 +235,13 @@ export class FairShare {
     if (share === Number.POSITIVE_INFINITY) return;
     const row = this.table.rowOf(client, nowMs);
     const burstMs = Math.min(QUEUE_BURST_MS, (MOST_BURST * this.#queueBytes * 1000) / share);
-    moveBucket(this.table.cells.queueShare, row, (lineBytes * 1000) / share, burstMs, nowMs);
+    const costMs = Math.min(MOST_DEBT_MS, (lineBytes * 1000) / share);
+    moveBucket(this.table.cells.queueShare, row, costMs, burstMs, nowMs);
   }
 
-  /** A request went into a batch and made so many bytes of lines. */
+  /** A request went into a batch and made so many bytes of lines: none, where it was refused or empty. */
   taken(client: Client, bytes: number, lineBytes: number): void {
+    if (lineBytes === 0) return;
     client.takenBytes += bytes;
     client.takenLineBytes += lineBytes;
     // The older half counts less and less.
@@ -268,11 +278,14 @@ export class FairShare {
     state[STATE.windowAtMs] = nowMs;
     const counts = this.#counts;
     const written = Atomics.load(counts, COUNT.written);
-    const writtenMs = nowMs - state[STATE.writtenAtMs]!;
-    const perSecond = ((written - counts[COUNT.writtenBefore]!) >>> 0) / (writtenMs / 1000);
-    counts[COUNT.writtenBefore] = written;
-    state[STATE.writtenAtMs] = nowMs;
-    state[STATE.writtenPerSecond]! += weightOf(writtenMs) * (perSecond - state[STATE.writtenPerSecond]!);
+    const gained = (written - counts[COUNT.writtenBefore]!) >>> 0;
+    if (gained > 0) {
+      const writtenMs = Math.min(LONGEST_WINDOW_MS, nowMs - state[STATE.writtenAtMs]!);
+      const perSecond = gained / (writtenMs / 1000);
+      counts[COUNT.writtenBefore] = written;
+      state[STATE.writtenAtMs] = nowMs;
+      state[STATE.writtenPerSecond]! += weightOf(writtenMs) * (perSecond - state[STATE.writtenPerSecond]!);
+    }
 
     const crowdedAtMs = state[STATE.crowdedAtMs]!;
     const isCrowded = crowdedAtMs !== 0 && nowMs - crowdedAtMs < CALM_MS;
@@ -286,13 +299,13 @@ export class FairShare {
     if (this.#ratePerSecond > 0) {
       state[STATE.rateShare] = maxMinShare(this.#demands(rateDemand, elapsedMs), this.#ratePerSecond);
     }
+    if (!isCrowded) return;
     const asked = this.#demands(queueDemand, elapsedMs);
     // An only client has nobody to leave room to.
-    if (isCrowded && asked.length > 1) {
-      state[STATE.queueShare] = maxMinShare(asked, this.#sharedOut(nowMs) * this.#diskPerSecond(nowMs));
-    } else if (isCrowded) {
-      state[STATE.queueShare] = Number.POSITIVE_INFINITY;
-    }
+    state[STATE.queueShare] =
+      asked.length > 1
+        ? maxMinShare(asked, this.#sharedOut(nowMs) * this.#diskPerSecond(nowMs))
+        : Number.POSITIVE_INFINITY;
   }
 
   #sharedOut(nowMs: number): number {

@@ -183,6 +183,11 @@ export class SensorService {
     if (this.#deps.processor.isEmpty) this.#deps.processor.releaseRoom();
   }
 
+  #isOverShare(client: Client): boolean {
+    const { fairShare, clock } = this.#deps;
+    return fairShare?.isCrowded === true && !fairShare.isWithinQueueShare(client, clock.monotonicMs());
+  }
+
   #wait(
     arrived: Uint8Array,
     receivedAtMs: number,
@@ -196,6 +201,8 @@ export class SensorService {
     let worthTryingBytes = 0;
     const { client } = call;
     let kept: Buffer<ArrayBuffer> | undefined;
+    // Who may not overtake others that wait was not tried.
+    let isOverShare = why === 'held' && this.#isOverShare(client);
     const waiter: Waiter = {
       client,
       sizeBytes: arrived.length,
@@ -205,6 +212,7 @@ export class SensorService {
         const { reachableBytes } = processor;
         if (reachableBytes < worthTryingBytes && reachableBytes < this.#queueBytes) return 'short';
         const take = this.#takeShare(kept!, receivedAtMs, client, respond);
+        isOverShare = take === 'held';
         if (take === 'short') {
           worthTryingBytes = Math.max(2 * reachableBytes, reachableBytes + MIN_MORE_ROOM_BYTES);
         } else if (take === 'taken') {
@@ -216,14 +224,14 @@ export class SensorService {
       onGiveUp: (waitedMs) => {
         this.#deps.onQueueWait(waitedMs);
         client.refusedRequests++;
-        respond(this.#queueFull(`waited ${Math.round(waitedMs)}ms`, client));
+        respond(queueFull(`waited ${Math.round(waitedMs)}ms`, isOverShare, QUEUE_FULL_RETRY_AFTER_MS));
       },
       onLeft: () => this.#memory.give(kept!),
     };
     const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
       client.refusedRequests++;
-      respond(this.#queueFull('not waiting', client));
+      respond(queueFull('not waiting', isOverShare, QUEUE_FULL_RETRY_AFTER_MS));
       return;
     }
     // The transport takes its bytes back when we return.
@@ -231,12 +239,5 @@ export class SensorService {
     kept.set(arrived);
     call.onCancelled = withdraw;
     this.#deps.onWaiting?.();
-  }
-
-  #queueFull(detail: string, client: Client): Outcome {
-    const { fairShare, clock } = this.#deps;
-    const isWithin =
-      fairShare?.isCrowded !== true || fairShare.isWithinQueueShare(client, clock.monotonicMs());
-    return queueFull(detail, !isWithin, QUEUE_FULL_RETRY_AFTER_MS);
   }
 }

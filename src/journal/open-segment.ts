@@ -1,7 +1,7 @@
 /**
  * The segment that takes lines: a data file and its sidecar, both open, and how far each can be trusted.
  *
- * Invariants:
+ * Invariants, whenever `append` is not at work:
  * 1. `bytes` is a boundary between two batches; everything before it was accepted by the file system.
  *    The file is longer only after a failed write whose cut failed too, and then it is closed like that.
  * 2. A batch counts (bytes, lines, times, checksum) only once it is wholly written, so after any fault

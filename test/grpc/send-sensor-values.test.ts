@@ -294,7 +294,7 @@ for (const transport of TRANSPORTS) {
           const request = Buffer.from('compressible '.repeat(1000));
           let got: Uint8Array | undefined;
           server.handler = (received, _call, respond) => {
-            got = received;
+            got = Buffer.from(received);
             respond(OK);
           };
           const gzipClient = new TestClient(server.target, {
@@ -374,7 +374,7 @@ for (const transport of TRANSPORTS) {
       test('a message split at every byte arrives whole', async () => {
         let got: Uint8Array | undefined;
         server.handler = (received, _call, respond) => {
-          got = received;
+          got = Buffer.from(received);
           respond(OK);
         };
         const bytes = frame(message);

@@ -218,3 +218,55 @@ test('what was asked for in calm does not count when the queue becomes crowded',
   // The modest one asks for 0.1 MB a second, the disk takes 1: the eager one may have what is left.
   assert.ok(before > 0.7 * MB && after > 0.7 * MB, `${before} ${after}`);
 });
+
+const MB = 1_000_000;
+
+/** A modest and an eager client before a disk that takes 100 MB of lines a second, and a queue of 64 MB. */
+function crowdedFor(seconds: number, queuedBytes: number) {
+  const clock = new ManualClock();
+  const limits = {
+    ...{ maxRequestBytes: 4 * MB, ratePerSecondBytes: 0, rateBurstBytes: 0, queueBytes: 64 * MB },
+    ...{ clientRatePerSecondBytes: 0, clientRateBurstBytes: 0 },
+  };
+  const cells = newAdmissionCells(64);
+  const { fairShare, ...admission } = new Admission(limits, clock, cells);
+  const clients = ['modest', 'eager'].map((name) => new Client('token', name));
+  const [modest, eager] = clients as [Client, Client];
+  for (const client of clients) fairShare.taken(client, MB, MB);
+  for (let i = 0; i < 10 * seconds; i++) {
+    clock.advance(100);
+    fairShare.crowded(clock.monotonicMs());
+    fairShare.found(queuedBytes);
+    fairShare.written(10 * MB);
+    admission.admit(3 * MB, modest);
+    for (let n = 0; n < 50; n++) admission.admit(2 * MB, eager);
+  }
+  return { fairShare, clock, eager, shareBytes: fairShareState(cells.fairShare, 0).queueShareBytes! };
+}
+
+test('the more stands in the queue, the less of the disk is shared out', () => {
+  // The modest one has its 33 MB a second, with what demand is thought to be more than was seen.
+  const near = (actual: number, expected: number): void =>
+    assert.ok(Math.abs(actual - expected * MB) < 2 * MB, `${actual}`);
+  near(crowdedFor(10, 0).shareBytes, 90 - 33);
+  near(crowdedFor(10, 8 * MB).shareBytes, 90 - 33);
+  // Of a half each has a half.
+  near(crowdedFor(10, 64 * MB).shareBytes, 25);
+});
+
+test('within its share a client has an eighth of the queue at once, and no more', () => {
+  const { fairShare, clock, eager } = crowdedFor(10, 0);
+  let bytes = 0;
+  while (fairShare.isWithinQueueShare(eager, clock.monotonicMs())) {
+    fairShare.chargeQueue(eager, MB, clock.monotonicMs());
+    bytes += MB;
+  }
+  assert.ok(bytes >= 8 * MB && bytes <= 9 * MB, `${bytes}`);
+});
+
+test('requests that came to nothing say nothing of what the next will make', () => {
+  const { fairShare, eager } = crowdedFor(1, 0);
+  const before = { ...eager };
+  fairShare.taken(eager, MB, 0);
+  assert.deepEqual({ ...eager }, before);
+});

@@ -36,14 +36,15 @@ export function memoryLimits(
   journal: Pick<JournalConfig, 'reorderBytes' | 'maxProducers'>,
   ingestThreads: number,
 ): readonly MemoryLimit[] {
+  const isNative = grpc.transport === 'native';
   return [
     // All threads share these budgets. Requests being received or answered; those in the wait line are still open calls, so they are in here too.
-    { name: 'receive', bytes: (1 + ROUNDING) * grpc.receiveBufferBytes },
+    { name: 'receive', bytes: Math.ceil((1 + ROUNDING) * grpc.receiveBufferBytes) },
     { name: 'connections', bytes: grpc.maxConnections * CONNECTION_COST_BYTES[grpc.transport] },
     // What connections have read that had their share of a turn.
-    { name: 'held_back', bytes: grpc.transport === 'native' ? ingestThreads * HELD_BACK_BYTES : 0 },
+    { name: 'held_back', bytes: isNative ? ingestThreads * HELD_BACK_BYTES : 0 },
     // Memory of requests that came in pieces or waited, kept for the next.
-    { name: 'request_pool', bytes: ingestThreads * (RECEIVE_POOL_BYTES + WAIT_POOL_BYTES) },
+    { name: 'request_pool', bytes: ingestThreads * ((isNative ? RECEIVE_POOL_BYTES : 0) + WAIT_POOL_BYTES) },
     // Lines between the encoder and the disk.
     { name: 'queue', bytes: pipeline.queueBytes },
     // A batch grows by doubling: for a moment the old buffer and one twice its size exist together.

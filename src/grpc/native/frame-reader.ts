@@ -102,6 +102,7 @@ export class FrameReader {
         needed < POOLED_HOLD_BYTES ? Math.max(SMALLEST_HOLD_BYTES, needed * 2) : LARGEST_HOLD_BYTES;
       const grown = this.#memory.take(roomBytes);
       this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#memory.give(this.#held);
       this.#held = grown;
     }
     chunk.copy(this.#held, this.#heldBytes, start, end);

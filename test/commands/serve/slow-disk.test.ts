@@ -63,7 +63,15 @@ interface Sender {
   readonly threads: readonly number[];
 }
 
-async function simulate(senders: readonly Sender[], ack: string, queueFull: string) {
+interface Stall {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** What was asked for before does not count. */
+  readonly countFromMs: number;
+  readonly endMs: number;
+}
+
+async function simulate(senders: readonly Sender[], ack: string, queueFull: string, stall?: Stall) {
   const clock = new ManualClock();
   const writer = new SlowWriter();
   const shares = newShares(2, 64);
@@ -121,11 +129,13 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
   let turn = 0;
   let peakBytes = 0;
   // What is asked for at the end is given 6 seconds to be answered.
-  for (let nowMs = 0; nowMs < SECONDS * 1000 + 6000; nowMs += STEP_MS) {
+  const endMs = stall?.endMs ?? SECONDS * 1000;
+  for (let nowMs = 0; nowMs < endMs + 6000; nowMs += STEP_MS) {
     senders.forEach(({ linesPerSecond, linesPerRequest, threads: on }, i) => {
-      if (nowMs >= SECONDS * 1000) return;
+      if (nowMs >= endMs) return;
       for (; due[i]! <= nowMs; due[i]! += (linesPerRequest * 1000) / linesPerSecond) {
-        asked[i]!++;
+        const counts = stall === undefined || nowMs >= stall.countFromMs ? 1 : 0;
+        asked[i]! += counts;
         const thread = on[turn++ % on.length]!;
         const client = clients[i]![thread]!;
         const call = {
@@ -136,7 +146,7 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
           onCancelled: undefined,
         };
         threads[thread]!.handle(requests[i]!, call, (outcome) => {
-          if (outcome.kind === 'ok') granted[i]!++;
+          if (outcome.kind === 'ok') granted[i]! += counts;
           else if (outcome.kind === 'refused' && outcome.isOverShare === true) overShare[i]!++;
         });
       }
@@ -144,7 +154,8 @@ async function simulate(senders: readonly Sender[], ack: string, queueFull: stri
     const usedBytes = threads.reduce((sum, thread) => sum + thread.queue().usedBytes, 0);
     // Not of the first seconds, in which nobody knows yet who wants how much.
     if (nowMs > SECONDS * 500) peakBytes = Math.max(peakBytes, usedBytes);
-    writer.write((DISK * STEP_MS) / 1000);
+    const isStill = stall !== undefined && nowMs >= stall.fromMs && nowMs < stall.toMs;
+    if (!isStill) writer.write((DISK * STEP_MS) / 1000);
     await settled();
     clock.advance(STEP_MS);
     if (nowMs % 250 === 0) for (const thread of threads) thread.considerOthers();
@@ -178,6 +189,25 @@ for (const ack of ['written', 'accepted']) {
       assert.ok(overShare[0]! > 100, `${overShare[0]} refusals say why`);
       // The disk was kept busy: what the nine leave is the other's.
       assert.ok(writtenBytes >= 0.9 * DISK * SECONDS, `${writtenBytes}`);
+    });
+  }
+}
+
+for (const ack of ['written', 'accepted']) {
+  for (const queueFull of ['wait', 'refuse']) {
+    test(`ACK=${ack}, QUEUE_FULL=${queueFull}: a disk that stood still for a while leaves no debts that last`, async () => {
+      const modest = (i: number): Sender => ({ linesPerSecond: 90, linesPerRequest: 3, threads: [i % 2] });
+      const { shares } = await simulate(
+        [
+          { linesPerSecond: 10_500, linesPerRequest: 20, threads: [0, 1] },
+          ...Array.from({ length: 9 }, (_, i) => modest(i)),
+        ],
+        ack,
+        queueFull,
+        // Late enough that nothing is presumed of the disk any more.
+        { fromMs: 15_000, toMs: 20_000, countFromMs: 22_000, endMs: 26_000 },
+      );
+      for (let i = 1; i < 10; i++) assert.ok(shares[i]! >= 0.95, `client ${i}: ${shares.join(' ')}`);
     });
   }
 }
