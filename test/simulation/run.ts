@@ -7,7 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { addCoverage, type Coverage, coverageText } from './coverage.ts';
-import { runSeeds, seedsFrom } from './run-seeds.ts';
+import { SeedThreads, seedsFrom } from './run-seeds.ts';
 
 const { SEED, SEEDS = '10000', FROM = '1', THREADS } = process.env;
 
@@ -30,13 +30,13 @@ function coverageOfOne(counts: Parameters<typeof addCoverage>[1]): Coverage {
   return total;
 }
 
-async function runMany(seeds: readonly number[], threads: number): Promise<void> {
+async function runMany(seeds: readonly number[], threadCount: number): Promise<void> {
+  const threads = new SeedThreads(threadCount);
   const startedMs = performance.now();
   const total: Coverage = {};
   const violated: number[] = [];
   let done = 0;
-  await runSeeds(seeds, {
-    threads,
+  await threads.run(seeds, {
     onResult: ({ seed, violation, counts }) => {
       done++;
       addCoverage(total, counts);
@@ -52,6 +52,7 @@ async function runMany(seeds: readonly number[], threads: number): Promise<void>
       }
     },
   });
+  await threads.close();
   console.log(`\n${coverageText(total)}\n`);
   if (violated.length === 0) console.log(`${done} seeds, no violation`);
   else
