@@ -63,7 +63,7 @@ interface ThreadResult {
 const MOST_STREAMS = 100;
 /** In the header of a frame. */
 const STREAM_AT = 5;
-/** Streams that a connection remembers when they were due: none may be open while so many others come and go. */
+/** Streams that a connection remembers when it sent them: none may be open while so many others come and go. */
 const REMEMBERED = 65_536;
 /** Requests that the memory for what is written holds: two windows of streams. */
 const WRITTEN = 2 * MOST_STREAMS;
@@ -107,7 +107,7 @@ class PacedConnection {
         if ((flags & END_STREAM) === 0) return;
         this.#answers++;
         const n = (stream - 1) / 2;
-        if (n < this.#sent - REMEMBERED) fail('an answer came too late to know when it was due');
+        if (n < this.#sent - REMEMBERED) fail('an answer came too late to know when its request was sent');
         onAnswer(due(n), this.#sentMs[n % REMEMBERED]!);
       },
       onTurn: () => {},

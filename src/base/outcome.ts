@@ -109,13 +109,8 @@ export function isWasted(outcome: Refused | Failed): boolean {
 /** No room for now; `detail` says how long was waited for it. */
 export function queueFull(detail: string, isOverShare: boolean, retryAfterMs: number): Refused {
   const why = isOverShare ? ', and this client has had its share of it' : '';
-  return {
-    kind: 'refused',
-    reason: 'queue_full',
-    message: `no queue room for this request (${detail}): the disk is slower than the load${why}; retry later`,
-    retryAfterMs,
-    isOverShare,
-  };
+  const message = `no queue room for this request (${detail}): the disk is slower than the load${why}; retry later`;
+  return { ...refused('queue_full', message, retryAfterMs), isOverShare };
 }
 
 /** The producer resends from `expected` on, or starts a new producer_id. */
