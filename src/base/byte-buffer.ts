@@ -9,11 +9,14 @@
  */
 export class ByteBuffer {
   bytes: Uint8Array;
+  /** Over the same memory as `bytes`; here, since to make one costs as much as some of a request's lines. */
+  view: DataView;
   length = 0;
 
   /** Over `memory`, or over new memory of that many bytes. */
   constructor(memory: number | Uint8Array) {
     this.bytes = typeof memory === 'number' ? new Uint8Array(memory) : memory;
+    this.view = viewOf(this.bytes);
   }
 
   /** Makes room for `extraBytes` more; grows by doubling, so appending stays linear. `bytes` may be replaced. */
@@ -23,5 +26,10 @@ export class ByteBuffer {
     const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
+    this.view = viewOf(grown);
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

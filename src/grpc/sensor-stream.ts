@@ -65,6 +65,8 @@ export class SensorStream implements CallContext {
   readonly #early = new Set<number>();
   /** The next request is in the books, but not taken. */
   #isOffered = false;
+  /** And has its outcome: OK. Nearly always, with ACK=accepted. */
+  #isAnswered = false;
   #isHeld = false;
   #isHalfClosed = false;
   /** Takes no more requests. */
@@ -85,7 +87,7 @@ export class SensorStream implements CallContext {
     this.deadlineMs = call.deadlineMs;
     this.#encoding = call.encoding;
     this.#account = new StreamAccount(shared);
-    this.#acknowledgements = new StreamAcknowledgements(link, () => this.#settle());
+    this.#acknowledgements = new StreamAcknowledgements(link, shared.turnEnd, () => this.#settle());
     this.#held = new ArrivedBytes(this.#account, shared.maxRequestBytes);
     shared.openStreams++;
   }
@@ -126,6 +128,11 @@ export class SensorStream implements CallContext {
     if (!this.#isHeld) this.#settle();
   }
 
+  /** Something leaves for the client, so that this costs no write. */
+  acknowledgeDue(): void {
+    this.#acknowledgements.tellDue();
+  }
+
   onAcknowledgementLeft(): void {
     if (!this.#isEnded) this.#acknowledgements.onLeft();
   }
@@ -151,8 +158,7 @@ export class SensorStream implements CallContext {
 
   /** Takes nothing more, acknowledges what it took, then ends. */
   leave(isStopping: boolean): void {
-    if (this.#isClosing) return;
-    this.#close(leaving(isStopping));
+    if (!this.#isClosing) this.#close(leaving(isStopping));
   }
 
   // --- messages ---------------------------------------------------------------------------------------
@@ -212,9 +218,7 @@ export class SensorStream implements CallContext {
       this.#holdOn();
       return false;
     }
-    this.#isOffered = false;
-    this.#taken++;
-    this.#advance();
+    this.#onOffered();
     return true;
   }
 
@@ -259,12 +263,18 @@ export class SensorStream implements CallContext {
   readonly onTaken = (): void => {
     this.onCancelled = undefined;
     if (this.#isClosing) return;
-    this.#isOffered = false;
-    this.#taken++;
     this.#held.from += this.#held.firstMessageBytes;
-    this.#advance();
+    this.#onOffered();
     this.#goOnSoon();
   };
+
+  /** The handler has taken it. */
+  #onOffered(): void {
+    const number = this.#taken++;
+    this.#isOffered = false;
+    if (this.#isAnswered) this.#acknowledge(number);
+    this.#isAnswered = false;
+  }
 
   /** Whoever let it go is in the midst of letting others go. */
   #goOnSoon(): void {
@@ -291,9 +301,8 @@ export class SensorStream implements CallContext {
   #onOutcome(number: number, outcome: Outcome): void {
     if (this.#isEnded || number < this.#acknowledgements.requests) return;
     if (outcome.kind === 'ok') {
-      if (number === this.#acknowledgements.requests && number < this.#taken) this.#acknowledgeNext();
-      else this.#early.add(number);
-      this.#advance(number < this.#acknowledgements.requests);
+      if (number === this.#taken) this.#isAnswered = true;
+      else this.#acknowledge(number);
     } else if (number === this.#taken && isMendedByTime(outcome)) {
       if (outcome.retryAfterMs === NEVER_RETRY) this.#fault(outcome);
       else this.#tryAgain(outcome.retryAfterMs ?? 1);
@@ -314,25 +323,17 @@ export class SensorStream implements CallContext {
 
   // --- acknowledgements and the end -------------------------------------------------------------------
 
-  #acknowledgeNext(): void {
-    this.#acknowledgements.requests++;
-    this.#account.acknowledged();
-  }
-
-  /** Those that were acknowledged before their turn. */
-  #advance(hasAdvanced = false): void {
-    let isFurther = hasAdvanced;
-    while (
-      this.#early.size > 0 &&
-      this.#acknowledgements.requests < this.#taken &&
-      this.#early.delete(this.#acknowledgements.requests)
-    ) {
-      this.#acknowledgeNext();
-      isFurther = true;
+  #acknowledge(number: number): void {
+    const acknowledgements = this.#acknowledgements;
+    if (number !== acknowledgements.requests) {
+      this.#early.add(number);
+      return;
     }
-    if (!isFurther) return;
-    this.#link.onAdvanced();
-    this.#acknowledgements.tellSoon();
+    do {
+      acknowledgements.requests++;
+      this.#account.acknowledged();
+    } while (this.#early.size > 0 && this.#early.delete(acknowledgements.requests));
+    acknowledgements.tellSoon();
     if (this.#isHeld) this.#goOnSoon();
   }
 

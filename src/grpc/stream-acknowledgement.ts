@@ -1,12 +1,14 @@
 /**
- * StreamAck: how many requests of a stream are acknowledged, told once per turn of the event loop.
+ * StreamAck: how many requests of a stream are acknowledged, told once per turn of the event loop, or earlier with what leaves
+ * anyway: each write wakes the client up, which costs as much as the lines of some forty readings.
  *
- *   told ──more are acknowledged──▶ due ──end of the turn──▶ told
+ *   told ──more are acknowledged──▶ due ──end of the turn, `tellDue`──▶ told
  *                                    └── the client has no window for the last one ──▶ blocked ──it left──▶ due
  *
  * Invariant: at most one message waits for the client's window, however many requests are acknowledged meanwhile.
  */
 import { PREFIX_BYTES, type StreamLink } from './stream-link.ts';
+import type { TurnEnd } from './turn-end.ts';
 
 /** Prefix, tag, and seven groups of seven bits: beyond 2^49 requests no stream lives. */
 const MAX_BYTES = PREFIX_BYTES + 1 + 7;
@@ -16,24 +18,27 @@ const REQUESTS_TAG = 0x08;
 export class StreamAcknowledgements {
   requests = 0;
   #told = 0;
-  /** `requests` will be told at the end of this turn. */
+  /** `requests` will be told by the end of this turn. */
   isDue = false;
   #isBlocked = false;
   readonly #link: StreamLink;
+  readonly #turnEnd: TurnEnd;
   readonly #onTold: () => void;
 
-  constructor(link: StreamLink, onTold: () => void) {
+  constructor(link: StreamLink, turnEnd: TurnEnd, onTold: () => void) {
     this.#link = link;
+    this.#turnEnd = turnEnd;
     this.#onTold = onTold;
   }
 
   tellSoon(): void {
     if (this.isDue || this.#isBlocked) return;
     this.isDue = true;
-    queueMicrotask(this.#atEndOfTurn);
+    this.#turnEnd.add(this.tellDue);
   }
 
-  readonly #atEndOfTurn = (): void => {
+  readonly tellDue = (): void => {
+    if (!this.isDue) return;
     this.isDue = false;
     this.tell();
     this.#onTold();

@@ -6,6 +6,7 @@ import type { Failed, Refused } from '../base/outcome.ts';
 import type { Ledger } from '../observe/ledger.ts';
 import type { ReceiveBudget } from './receive-budget.ts';
 import type { SendSensorValuesHandler } from './server.ts';
+import type { TurnEnd } from './turn-end.ts';
 
 /** gRPC frames a message as one flag byte and a length of four. */
 export const PREFIX_BYTES = 5;
@@ -35,8 +36,6 @@ export interface StreamLink {
   acknowledge(framed: Buffer): boolean;
   /** Undefined: OK. Comes after all acknowledgements. */
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void;
-  /** More requests are acknowledged than before. */
-  onAdvanced(): void;
   /** A request was compressed, and grew by so much, or shrank. */
   onInflated?(grownBytes: number): void;
   /** Nothing more is to be read until `resume`. */
@@ -52,6 +51,7 @@ export interface SensorStreamShared {
   readonly handler: SendSensorValuesHandler;
   readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer | Promise<Buffer>;
   readonly maxRequestBytes: number;
+  readonly turnEnd: TurnEnd;
   readonly onHandlerFault: (error: unknown) => void;
   /** Requests of streams that are in the books and not out of them. */
   streamRequests: number;

@@ -45,6 +45,8 @@ const NO_VIEW: DataView = new DataView(new ArrayBuffer(0));
 export class LineWriter {
   #out: ByteBuffer | undefined;
   #view = NO_VIEW;
+  /** Of the view; to ask it for its length is a call, and every string asks. */
+  #end = 0;
   #pos = 0;
   #limit = 0;
   #source = NO_VIEW;
@@ -190,7 +192,7 @@ export class LineWriter {
   }
 
   #room(bytes: number): void {
-    if (this.#view.byteLength - this.#pos >= bytes) return;
+    if (this.#end - this.#pos >= bytes) return;
     const out = this.#out!;
     out.length = this.#pos;
     out.reserve(bytes);
@@ -198,7 +200,8 @@ export class LineWriter {
   }
 
   #adopt(out: ByteBuffer): void {
-    this.#view = new DataView(out.bytes.buffer, out.bytes.byteOffset, out.bytes.byteLength);
+    this.#view = out.view;
+    this.#end = out.bytes.length;
   }
 
   #setReceivedAt(receivedAtMs: number): void {

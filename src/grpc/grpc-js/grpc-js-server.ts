@@ -33,6 +33,7 @@ import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResul
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
+import { TurnEnd } from '../turn-end.ts';
 import { TurnLimit } from '../turn-limit.ts';
 import { dropFarDeadline } from './far-deadline.ts';
 import { authorizationOf, type BaseCall, baseCallOf, http2ServerOf, tuneHttp2 } from './internals.ts';
@@ -102,6 +103,7 @@ export class GrpcJsServer implements GrpcServer {
     this.#streams = {
       ...{ ledger, clock: deps.clock, budget, handler, inflate, maxRequestBytes, onHandlerFault },
       calls: new Set(),
+      turnEnd: new TurnEnd(),
       streamRequests: 0,
       openStreams: 0,
       isStopping: () => this.#shared.stopping,

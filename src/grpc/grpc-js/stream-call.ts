@@ -147,8 +147,6 @@ export class StreamCall implements StreamLink {
     else stream.once('wantTrailers', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 
-  onAdvanced(): void {}
-
   pause(): void {
     this.#base.stream.pause();
   }

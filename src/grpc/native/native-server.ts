@@ -22,6 +22,7 @@ import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';
+import { TurnEnd } from '../turn-end.ts';
 import { TurnLimit } from '../turn-limit.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
@@ -110,6 +111,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     const { ledger, clock, deadlines, handler, inflate, maxRequestBytes, onHandlerFault } = this.#sensor;
     this.#streams = {
       ...{ ledger, clock, deadlines, budget, handler, inflate, maxRequestBytes, onHandlerFault },
+      turnEnd: new TurnEnd(),
       streamRequests: 0,
       openStreams: 0,
       stopping: false,

@@ -7,7 +7,7 @@
  * Invariants:
  * 1. `#arrivedBytes` is what came and was not given back as window. What is under way is not given back before its outcome:
  *    what a client cannot send need not be held, and a copy of it costs an eighth of the readings per CPU-second.
- * 2. While reading with nothing under way, the client has three quarters of a window; while paused what it has left of one.
+ * 2. While reading with nothing under way, the client has half a window; while paused what it has left of one.
  * 3. The window itself only grows: stream-window.ts.
  */
 import { Client } from '../../base/client.ts';
@@ -25,8 +25,11 @@ import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
 import { StreamWindow } from './stream-window.ts';
 
 const DRAINING_RETRY_AFTER_MS = 1000;
-/** Windows are given back in steps of it: an update per 64 KiB. */
-const STEP_BYTES = STREAM_WINDOW_BYTES / 4;
+/**
+ * Windows are given back in steps of it, together with the acknowledgement: an update per 64 KiB and acknowledgements apart
+ * were four writes where this is one, and cost 5% of the readings per CPU-second (100 a request; docs/decisions/0138).
+ */
+const STEP_BYTES = STREAM_WINDOW_BYTES / 2;
 /** Timers take 31 bits; a deadline in more than 24 days is none. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
@@ -90,7 +93,7 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     this.#arrivedBytes += end - start;
     this.#conversation?.onBytes(bytes, start, end);
     this.#growWindow(end - start);
-    this.#giveWindow();
+    if (this.#giveWindow()) this.#conversation?.acknowledgeDue();
   }
 
   onEnd(): void {
@@ -137,7 +140,9 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     this.#stream.sendHeaders();
     this.#stream.host.onAcknowledged();
     this.#stream.host.caller.fineCalls++;
-    return this.#stream.sendMessage(framed);
+    const hasLeft = this.#stream.sendMessage(framed);
+    this.#giveWindow();
+    return hasLeft;
   }
 
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void {
@@ -164,10 +169,6 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     this.#giveWindow();
   }
 
-  onAdvanced(): void {
-    this.#giveWindow();
-  }
-
   #growWindow(arrivedBytes: number): void {
     const { roundTripMs } = this.#stream.host;
     // While it is held, the way is not what it waits for.
@@ -178,12 +179,14 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     if (grownBytes > 0) this.#stream.grant(grownBytes);
   }
 
-  #giveWindow(): void {
-    if (this.#isPaused || this.#conversation === undefined) return;
+  /** False when there is too little to give. */
+  #giveWindow(): boolean {
+    if (this.#isPaused || this.#conversation === undefined) return false;
     const bytes = this.#arrivedBytes - this.#conversation.underWayBytes;
-    if (bytes < STEP_BYTES) return;
+    if (bytes < STEP_BYTES) return false;
     this.#arrivedBytes -= bytes;
     this.#stream.grant(bytes);
+    return true;
   }
 
   #over(): void {
