@@ -1,6 +1,6 @@
 /**
- * Writing around the page cache, for all segments of one writer: the buffer that the bytes are gathered in, and
- * the knowledge of whether it works here and pays.
+ * Writing around the page cache, for all segments of one writer: bytes are gathered in runs, and it is known whether it works
+ * here and pays.
  *
  *   untried ──first large group──▶ in use ──a very slow disk──▶ resting
  *      │                              ▲──── 1,024 large groups ────┘
@@ -10,28 +10,31 @@
  * kernel can: the offset that it takes is found by trying (at most 256 refusals of a microsecond each, once).
  *
  * Invariants:
- * 1. The buffer is not changed while a write from it is under way: writes block.
+ * 1. Memory is not changed while a write from it is under way, and no write is when `write` returns.
  * 2. Which way is taken changes what a write costs and nothing else.
+ * 3. Runs reach the file in order; behind one that falls short nothing is begun.
  */
 
 import { KiB, MiB } from '../base/byte-size.ts';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { FileSystem } from './file-system.ts';
+import { wroteNothing } from './file-system.ts';
+import {
+  BlockingRunWriter,
+  DIRECT_BLOCK_BYTES,
+  RUN_BYTES,
+  type RunMemory,
+  type RunWriter,
+} from './run-writer.ts';
 
-/** The page of the page cache and the largest logical block of common disks. */
-export const DIRECT_BLOCK_BYTES = 4 * KiB;
 /**
  * Below, waiting for the disk takes as long as the page cache does. Not higher: what goes through the page cache at a high
  * rate is written back by each sync in one go, and every write behind that waits (docs/decisions/0123).
  */
 const SMALLEST_GROUP_BYTES = 64 * KiB;
-/** One write; longer ones save next to nothing. */
-export const RUN_BYTES = MiB;
 /** Copied, and handed on while it is in the cache of one core. */
 const PIECE_BYTES = 128 * KiB;
-/** Somewhere in it a run begins at a block. */
-export const DIRECT_BUFFER_BYTES = RUN_BYTES + DIRECT_BLOCK_BYTES;
 /** malloc aligns to this; a large block of it begins this far into a page. */
 const MEMORY_STEP_BYTES = 16;
 /**
@@ -46,13 +49,20 @@ const RESTED_GROUPS = 1024;
 /** `position`: where in the file they go, or went. Not to be kept: the memory is used again. */
 export type OnCopied = (bytes: Uint8Array, position: number) => void;
 
+export interface WriteReport {
+  /** Bytes from the front that are in the file. */
+  readonly written: number;
+  /** Why the rest is not. */
+  readonly error: unknown;
+}
+
 export class DirectWrites {
   /** The file system takes none. */
   isRefused = false;
   readonly #clock: Clock;
-  #buffer: Uint8Array<ArrayBuffer> | undefined;
-  /** Where whole blocks begin in the buffer; undefined until a write from there was taken. */
-  #start: number | undefined;
+  readonly #fileSystem: FileSystem;
+  readonly #blocking: RunWriter;
+  readonly #beside: RunWriter | undefined;
   /** Since the last judgement. */
   #groups = 0;
   #bytes = 0;
@@ -60,8 +70,12 @@ export class DirectWrites {
   /** Large groups that still go through the page cache. */
   #restingGroups = 0;
 
-  constructor(clock: Clock) {
+  /** `beside`: writes runs in a thread of its own, once it is ready. */
+  constructor(clock: Clock, fileSystem: FileSystem, beside?: RunWriter) {
     this.#clock = clock;
+    this.#fileSystem = fileSystem;
+    this.#blocking = new BlockingRunWriter(fileSystem);
+    this.#beside = beside;
   }
 
   nowMs(): number {
@@ -91,51 +105,93 @@ export class DirectWrites {
   }
 
   /**
-   * Writes whole blocks from the front of `parts`, which have `leftBytes` and at least one block; `position` is a
-   * block boundary. Returns how many bytes the file system took; 0 when it takes none this way at all, which
-   * `isRefused` then says. Throws its error otherwise. `onCopied` gets the bytes before they are written.
+   * Writes the whole blocks at the front of `parts`, which have `leftBytes` and at least one block; `position` is a
+   * block boundary. While one run is written the next is gathered. When the file system takes none this way,
+   * `isRefused` says so, and that is no error. `onCopied` gets the bytes before they are written.
    */
   write(
-    fileSystem: FileSystem,
     fd: number,
     parts: readonly Uint8Array[],
     leftBytes: number,
     position: number,
     onCopied: OnCopied,
-  ): number {
-    const blocks = Math.floor(Math.min(leftBytes, RUN_BYTES) / DIRECT_BLOCK_BYTES);
-    const bytes = blocks * DIRECT_BLOCK_BYTES;
-    this.#buffer ??= new Uint8Array(new ArrayBuffer(DIRECT_BUFFER_BYTES));
-    const buffer = this.#buffer;
-    if (this.#start !== undefined) {
-      gather(parts, buffer, this.#start, bytes, position, onCopied);
-      try {
-        return fileSystem.writevSync(fd, [buffer.subarray(this.#start, this.#start + bytes)], position);
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        return this.#refuse();
+  ): WriteReport {
+    const wholeBytes = leftBytes - (leftBytes % DIRECT_BLOCK_BYTES);
+    const beside = wholeBytes > RUN_BYTES ? this.#beside : undefined;
+    const writer = beside?.isReady === true ? beside : this.#blocking;
+    const { memories } = writer;
+    let rest = parts;
+    let gathered = 0;
+    let written = 0;
+    let underWay = 0;
+    try {
+      for (let turn = 0; ; turn++) {
+        const memory = turn % memories.length;
+        const run = memories[memory]!;
+        // The first of each memory is one block, so that a refusal costs next to nothing.
+        const isTried = run.start !== undefined;
+        const bytes = isTried ? Math.min(wholeBytes - gathered, RUN_BYTES) : 0;
+        if (bytes > 0) gather(rest, run.bytes, run.start!, bytes, position + gathered, onCopied);
+        if (underWay > 0) {
+          const begun = underWay;
+          underWay = 0;
+          const count = writer.end();
+          written += count;
+          if (count < begun) return { written, error: count <= 0 ? wroteNothing() : undefined };
+        }
+        if (gathered === wholeBytes) return { written, error: undefined };
+        if (isTried) {
+          writer.begin(fd, memory, bytes, position + gathered);
+          underWay = bytes;
+          gathered += bytes;
+          rest = skipBytes(rest, bytes);
+          continue;
+        }
+        const count = this.#try(run, fd, rest, position + gathered, onCopied);
+        written += count;
+        gathered += count;
+        rest = skipBytes(rest, count);
+        if (count < DIRECT_BLOCK_BYTES) return { written, error: undefined };
       }
+    } catch (error) {
+      if (!isRefusal(error)) return { written, error };
+      this.isRefused = true;
+      return { written, error: undefined };
+    } finally {
+      if (underWay > 0) settle(writer);
     }
-    // Tried with one block, so that a refusal costs next to nothing.
-    for (let step = 1; step <= DIRECT_BLOCK_BYTES / MEMORY_STEP_BYTES; step++) {
-      const start = DIRECT_BLOCK_BYTES - step * MEMORY_STEP_BYTES;
-      const block = buffer.subarray(start, start + DIRECT_BLOCK_BYTES);
-      gather(parts, block, 0, DIRECT_BLOCK_BYTES, position, onCopied);
-      try {
-        const count = fileSystem.writevSync(fd, [block], position);
-        this.#start = start;
-        return count;
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-      }
-    }
-    return this.#refuse();
   }
 
-  #refuse(): 0 {
-    this.isRefused = true;
-    this.#buffer = undefined;
-    return 0;
+  /** Looks for the place in the memory that the kernel takes a block from. Throws the last refusal when there is none. */
+  #try(
+    run: RunMemory,
+    fd: number,
+    parts: readonly Uint8Array[],
+    position: number,
+    onCopied: OnCopied,
+  ): number {
+    for (let step = 1; ; step++) {
+      const start = DIRECT_BLOCK_BYTES - step * MEMORY_STEP_BYTES;
+      const block = run.bytes.subarray(start, start + DIRECT_BLOCK_BYTES);
+      gather(parts, block, 0, DIRECT_BLOCK_BYTES, position, onCopied);
+      try {
+        const count = this.#fileSystem.writevSync(fd, [block], position);
+        if (count <= 0) throw wroteNothing();
+        run.start = start;
+        return count;
+      } catch (error) {
+        if (!isRefusal(error) || start === 0) throw error;
+      }
+    }
+  }
+}
+
+/** A fault of ours came in between. What the run did is found out like after any fault. */
+function settle(writer: RunWriter): void {
+  try {
+    writer.end();
+  } catch {
+    // Nothing of it is kept in any case.
   }
 }
 
@@ -158,6 +214,15 @@ function gather(
       copied += length;
     }
   }
+}
+
+export function skipBytes(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let rest = count;
+  let index = 0;
+  while (index < parts.length && rest >= parts[index]!.length) rest -= parts[index++]!.length;
+  const left = parts.slice(index);
+  if (rest > 0) left[0] = left[0]!.subarray(rest);
+  return left;
 }
 
 /** What file systems without O_DIRECT say, and what wrong alignment is told. */

@@ -39,14 +39,11 @@ import { JournalFolder } from './journal-folder.ts';
 import type { JournalHealth } from './journal-health.ts';
 import { HealthKeeper } from './journal-health.ts';
 import type { JsonWriterEvents, JsonWriterOptions, LostSegment, RetireCause } from './json-writer-events.ts';
-import type { AppendBatch } from './open-segment.ts';
-import { OpenSegment } from './open-segment.ts';
-import type { PendingBatch } from './pending-batches.ts';
-import { nextGroup, refuseFrom } from './pending-batches.ts';
-import type { RecoveryReport } from './recovery.ts';
-import { recoverJournal } from './recovery.ts';
-import type { RotationCause } from './rotation.ts';
-import { rotationCause, untilBoundaryMs } from './rotation.ts';
+import { type AppendBatch, OpenSegment } from './open-segment.ts';
+import { nextGroup, type PendingBatch, refuseFrom } from './pending-batches.ts';
+import { type RecoveryReport, recoverJournal } from './recovery.ts';
+import { type RotationCause, rotationCause, untilBoundaryMs } from './rotation.ts';
+import type { RunWriter } from './run-writer.ts';
 import { SegmentSyncer } from './segment-syncer.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
@@ -65,6 +62,8 @@ export interface JsonWriterParts {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly events: JsonWriterEvents;
+  /** Writes beside this thread what goes around the page cache. */
+  readonly runs?: RunWriter;
 }
 
 interface Current {
@@ -129,7 +128,10 @@ export class JsonWriter {
     this.#clock = parts.clock;
     this.#events = parts.events;
     this.#folder = folder;
-    this.#direct = options.directWrites === 'off' ? undefined : new DirectWrites(this.#clock);
+    this.#direct =
+      options.directWrites === 'off'
+        ? undefined
+        : new DirectWrites(this.#clock, this.#fileSystem, parts.runs);
     this.#health = new HealthKeeper(
       this.#clock,
       () => this.#repair(),

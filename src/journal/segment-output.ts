@@ -19,17 +19,10 @@
  *    (docs/decisions/0123). Bytes whose write falls short it gets again.
  * 5. Without O_DIRECT (a file system that refuses it, no descriptor left) all of it goes through the page cache.
  */
-import type { DirectWrites, OnCopied } from './direct-writes.ts';
-import { DIRECT_BLOCK_BYTES, RUN_BYTES } from './direct-writes.ts';
+import { type DirectWrites, type OnCopied, skipBytes, type WriteReport } from './direct-writes.ts';
 import type { FileSystem } from './file-system.ts';
 import { wroteNothing } from './file-system.ts';
-
-export interface WriteReport {
-  /** Bytes from the front that are in the file. */
-  readonly written: number;
-  /** Why the rest is not. */
-  readonly error: unknown;
-}
+import { DIRECT_BLOCK_BYTES, RUN_BYTES } from './run-writer.ts';
 
 export class SegmentOutput {
   readonly #fileSystem: FileSystem;
@@ -59,7 +52,7 @@ export class SegmentOutput {
     return report;
   }
 
-  /** Closes what it opened. No write is under way, since writes block. */
+  /** Closes what it opened. No write is under way. */
   async close(): Promise<void> {
     const fd = this.#directFd;
     this.#directFd = -1;
@@ -109,13 +102,14 @@ export class SegmentOutput {
         if (direct.isRefused || beforeBoundary > 0 || left < DIRECT_BLOCK_BYTES) {
           const bytes = direct.isRefused || beforeBoundary === 0 ? left : Math.min(left, beforeBoundary);
           count = this.#fileSystem.writevSync(this.#fd, takeBytes(parts, bytes), at);
+          if (count <= 0) throw wroteNothing();
           handOn(parts, count, at, onCopied);
         } else {
-          count = direct.write(this.#fileSystem, this.#directFd!, parts, left, at, onCopied);
+          const report = direct.write(this.#directFd!, parts, left, at, onCopied);
+          count = report.written;
+          if (report.error !== undefined) return { written: written + count, error: report.error };
           // Refused after all: the same bytes again, the other way.
-          if (count === 0 && direct.isRefused) continue;
         }
-        if (count <= 0) throw wroteNothing();
         written += count;
         parts = skipBytes(parts, count);
       }
@@ -161,15 +155,6 @@ function handOn(parts: readonly Uint8Array[], count: number, position: number, o
     onCopied(part, at);
     at += part.length;
   }
-}
-
-function skipBytes(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let rest = count;
-  let index = 0;
-  while (index < parts.length && rest >= parts[index]!.length) rest -= parts[index++]!.length;
-  const left = parts.slice(index);
-  if (rest > 0) left[0] = left[0]!.subarray(rest);
-  return left;
 }
 
 /** The first `count` bytes. */

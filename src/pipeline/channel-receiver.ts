@@ -12,8 +12,12 @@
  * written; when all of it is answered, `onDrained` says what became of it, so that the books can be closed.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { MiB } from '../base/byte-size.ts';
 import type { BatchResult, Numbering, PartResult } from './batch.ts';
 import type { BatchMessage, PartMessage, ResultMessage } from './channel.ts';
+
+/** So many bytes of answered batches go home at once, however much is still to be written: their room is what the sender waits for. */
+const HOMEWARD_BYTES = 4 * MiB;
 
 export interface ReceivedBatch {
   /** Only the lines: already cut to length. */
@@ -110,6 +114,7 @@ class ChannelReceiver {
   /** Shared memory by its number. */
   readonly #shared = new Map<number, Uint8Array>();
   #done: ResultMessage['results'][number][] = [];
+  #doneBytes = 0;
   #partsDone: NonNullable<ResultMessage['parts']>[number][] = [];
   /** Batches and parts. */
   #unanswered = 0;
@@ -155,18 +160,18 @@ class ChannelReceiver {
         if (result.ok) this.#counts.written += lines;
         else this.#counts.failed += lines;
         this.#answered();
-        this.#done.push({ id, result });
+        this.#goHome(id, result, length);
       },
     );
   }
 
   #appendParts(message: BatchMessage, parts: readonly PartMessage[], bytes: Uint8Array): void {
-    const { id, firstReceivedAtMs, lastReceivedAtMs } = message;
+    const { id, length, firstReceivedAtMs, lastReceivedAtMs } = message;
     let held = parts.length;
     const onReleased = (): void => {
       if (--held > 0) return;
       this.#answered();
-      this.#done.push({ id, result: { ok: true } });
+      this.#goHome(id, { ok: true }, length);
     };
     for (const { ticket, start, end, lines, numbering } of parts) {
       this.#unanswered++;
@@ -204,11 +209,18 @@ class ChannelReceiver {
     }
   }
 
+  #goHome(id: number, result: BatchResult, bytes: number): void {
+    this.#done.push({ id, result });
+    this.#doneBytes += bytes;
+    if (this.#doneBytes >= HOMEWARD_BYTES) this.sendHome();
+  }
+
   sendHome(): void {
     if (this.#done.length + this.#partsDone.length > 0) {
       const parts = this.#partsDone.length > 0 ? { parts: this.#partsDone } : {};
       const message: ResultMessage = { results: this.#done, ...parts };
       this.#done = [];
+      this.#doneBytes = 0;
       this.#partsDone = [];
       this.#port.postMessage(message);
     }

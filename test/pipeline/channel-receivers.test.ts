@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { MiB } from '../../src/base/byte-size.ts';
 import type { BatchResult } from '../../src/pipeline/batch.ts';
 import type { ResultMessage } from '../../src/pipeline/channel.ts';
 import {
@@ -11,9 +12,9 @@ import {
   type ReceivedBatch,
 } from '../../src/pipeline/channel-receiver.ts';
 
-function post(port: MessagePort, id: number, lines: number): void {
-  const memory = new SharedArrayBuffer(8);
-  port.postMessage({ id, buffer: id, memory, length: 4, lines, firstReceivedAtMs: 0, lastReceivedAtMs: 0 });
+function post(port: MessagePort, id: number, lines: number, length = 4): void {
+  const memory = new SharedArrayBuffer(2 * length);
+  port.postMessage({ id, buffer: id, memory, length, lines, firstReceivedAtMs: 0, lastReceivedAtMs: 0 });
 }
 
 class Sink {
@@ -55,6 +56,30 @@ test('batches of all channels that are there share one flush, and each result go
     [first, second].map(({ results }) => results.map(({ id }) => id)),
     [[1, 2], [1]],
   );
+  receivers.close();
+});
+
+test('what is answered goes home before all is flushed: its room is what the sender waits for', async () => {
+  const sink = new Sink();
+  const receivers = new ChannelReceivers(sink);
+  const { port1, port2 } = new MessageChannel();
+  for (let id = 1; id <= 6; id++) post(port1, id, 1, 2 * MiB);
+  const homeward: number[][] = [];
+  const isAllHome = new Promise<void>((resolve) => {
+    port1.on('message', ({ results }: ResultMessage) => {
+      homeward.push(results.map(({ id }) => id));
+      if (homeward.flat().length === 6) resolve();
+    });
+  });
+  receivers.add(port2);
+  await isAllHome;
+  assert.deepEqual(sink.flushes, [[1, 1, 1, 1, 1, 1]]);
+  assert.deepEqual(homeward, [
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ]);
+  port1.close();
   receivers.close();
 });
 

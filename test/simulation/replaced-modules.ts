@@ -25,6 +25,7 @@ const REPLACEMENTS: readonly Replacement[] = [
   { module: 'node:zlib', by: 'zlib.ts', within: 'journal/' },
   { module: 'node:worker_threads', by: 'worker-threads.ts' },
   { module: 'commands/serve/worker-thread.ts', by: 'worker-entry.ts', importer: /-worker\.ts$/ },
+  { module: 'commands/serve/run-thread.ts', by: 'run-thread.ts' },
   { module: 'grpc/create-server.ts', by: 'create-server.ts' },
   { module: 'grpc/listeners.ts', by: 'listeners.ts', within: 'commands/' },
   { module: 'admin/http-server.ts', by: 'admin-server.ts' },

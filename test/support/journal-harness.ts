@@ -20,6 +20,7 @@ import type {
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
 import type { RecoveryReport } from '../../src/journal/recovery.ts';
+import type { RunWriter } from '../../src/journal/run-writer.ts';
 import { parseSegmentFile } from '../../src/journal/segment-name.ts';
 import type { FaultyFileSystem } from './faulty-file-system.ts';
 import { faultyFileSystem } from './faulty-file-system.ts';
@@ -82,10 +83,12 @@ export class JournalHarness {
   syncedBytes = 0;
   given = 0;
   writer!: JsonWriter;
+  readonly #runs: RunWriter | undefined;
 
-  constructor(folder: string, fileSystem = faultyFileSystem()) {
+  constructor(folder: string, fileSystem = faultyFileSystem(), runs?: RunWriter) {
     this.folder = folder;
     this.fileSystem = fileSystem;
+    this.#runs = runs;
   }
 
   async open(options: Partial<JsonWriterOptions> = {}): Promise<JsonWriter> {
@@ -94,6 +97,7 @@ export class JournalHarness {
       {
         fileSystem: this.fileSystem,
         clock: this.clock,
+        ...(this.#runs && { runs: this.#runs }),
         events: {
           onRecovered: (report) => this.recovered.push(report),
           onSegmentOpened: ({ number }) => this.opened.push(number),

@@ -16,6 +16,7 @@ import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
 import { ChannelReceivers, type DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import type { WriterCommand, WriterData, WriterEvent } from './journal-events.ts';
 import { summariseRecovery } from './recovery-summary.ts';
+import { RunThread } from './run-thread.ts';
 import { runWorker } from './worker-thread.ts';
 import { WriterActivityLog } from './writer-activity.ts';
 
@@ -50,9 +51,11 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
     (error) => onProducersFault(`cannot write a checkpoint of the producers: ${errorMessage(error)}`),
   );
   const recovered: ClosedSegment[] = [];
+  const runs = options.directWrites === 'off' ? undefined : RunThread.start();
   const writer = await openJsonWriter(options, {
     fileSystem: realFileSystem,
     clock: systemClock,
+    ...(runs && { runs: runs.control }),
     events: {
       onRecovered: (report) => emit({ kind: 'recovered', recovery: summariseRecovery(report) }),
       onSegmentOpened: ({ number, file }) => {
@@ -112,6 +115,7 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
     },
     close: async () => {
       await writer.close();
+      runs?.close();
       monitor.stop();
       activity.flush();
       receivers.close();
