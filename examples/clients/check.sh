@@ -48,6 +48,8 @@ start_server() {
 # The daemon itself on the given transport; its address is then in TARGET, on a name that certificates have.
 start_daemon() {
   rm -rf "$CACHE/data"
+  # The child empties it too, but maybe after we have looked: what the one before said would pass for its words.
+  : >"$CACHE/server.log"
   TRANSPORT=$1 FILE_PATH="$CACHE/data" GRPC_SERVER_SOCKET=localhost:0 ADMIN_SOCKET=localhost:0 LOG_FORMAT=json \
     node "$ROOT/bin/telemetry-sink.js" serve >"$CACHE/server.log" &
   SERVER_PID=$!

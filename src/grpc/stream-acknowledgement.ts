@@ -32,6 +32,8 @@ export class StreamAcknowledgements {
   }
 
   tellSoon(): void {
+    // A client that takes no acknowledgements for now may still send.
+    if (this.#isBlocked) this.#link.onAdvanced();
     if (this.isDue || this.#isBlocked) return;
     this.isDue = true;
     this.#turnEnd.add(this.tellDue);

@@ -34,6 +34,8 @@ export interface StreamLink {
   readonly peer: string;
   /** False when it has to wait for the client's window; `onAcknowledgementLeft` follows. */
   acknowledge(framed: Buffer): boolean;
+  /** More requests are acknowledged than `acknowledge` was told, since the last one waits. */
+  onAdvanced(): void;
   /** Undefined: OK. Comes after all acknowledgements. */
   finish(outcome: Refused | Failed | undefined, code: number | undefined): void;
   /** A request was compressed, and grew by so much, or shrank. */

@@ -39,8 +39,8 @@ const HEADROOM = 1.1;
 /** What clients beyond their share leave to the others. */
 export const RESERVE = 0.75;
 /**
- * Of the queue clients beyond their share have at most half: the writer takes all there is in one group, and what comes
- * while it is written must fit beside it.
+ * Of the queue clients beyond their share have at most half: the writer takes up to 32 MiB in one group, half of the queue where
+ * that has its default, and what comes while it is written must fit beside it.
  */
 const MOST_LENT = 0.5;
 /** And no more than the disk takes in so long: whoever comes behind it waits for all of it. Enough to keep the disk busy. */

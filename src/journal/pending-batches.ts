@@ -8,7 +8,7 @@ const MAX_GROUP_BATCHES = 1024;
 /**
  * A longer queue is written in several groups: room for new lines comes back with each, and the threads that make them need not
  * stand still until all of QUEUE_BYTES is on the disk. Half of its default: with 4, 8 and 16 MiB the last write of each group,
- * which nothing is summed up beside, cost a fifth, a tenth and a twentieth of the readings (docs/decisions/0139).
+ * which nothing is summed up beside, cost a quarter, a seventh and a twentieth of the readings (docs/decisions/0139).
  */
 const MAX_GROUP_BYTES = 32 * MiB;
 
@@ -17,7 +17,7 @@ export interface PendingBatch {
   readonly onDone: AppendDone;
 }
 
-/** From `from` on as many as fit into a segment that holds `segmentBytes`, at least one. */
+/** From `from` on as many as fit into a segment that holds `segmentBytes`, and MAX_GROUP_BYTES at most; at least one. */
 export function nextGroup(
   queue: readonly PendingBatch[],
   from: number,

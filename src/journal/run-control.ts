@@ -3,15 +3,16 @@
  *
  *             serve()           begin()           written, or failed          begin()
  *   STARTING ─────────▶ WAITING ────────▶ BEGUN ──────────────────────▶ ENDED ────────▶ BEGUN ...
- *      any ──close()──▶ CLOSED: serve() returns          any ──the thread ends──▶ GONE
+ *      any ──close()──▶ CLOSED: serveRuns() returns      any ──the thread ends──▶ GONE
  *
  * Invariants:
  * 1. The writer's thread writes the words while nothing is under way, the other one between BEGUN and ENDED.
  * 2. After GONE nothing is begun any more. A run that was under way counts as failed: nobody knows how much of it is in the file,
- *    and what is behind its last acknowledged byte is cut off like after any fault.
+ *    and what is behind its last acknowledged byte is cut off like after any fault. A thread that V8 ends for want of memory in the
+ *    midst of a run says nothing; it has next to none to want, and the writer's silence would end readiness.
  * 3. A disk that stands still holds up the writer as a blocking write would.
  */
-import { getSystemErrorName } from 'node:util';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import type { FileSystem } from './file-system.ts';
 import { RUN_MEMORY_BYTES, type RunMemory, type RunWriter, writeRun } from './run-writer.ts';
 
@@ -36,7 +37,7 @@ const CONTROL_BYTES = 32;
 
 /** Two: one is written while the other is filled. */
 const MEMORIES = 2;
-export const RUN_CONTROL_BYTES = MEMORIES * RUN_MEMORY_BYTES;
+export const SHARED_RUN_BYTES = MEMORIES * RUN_MEMORY_BYTES;
 
 /** For an error that no errno belongs to. */
 const NO_ERRNO = -1_000_000;
@@ -90,13 +91,19 @@ export class RunControl implements RunWriter {
     if (Atomics.load(words, STATE) !== ENDED) throw writeError('EIO', 'the thread that writes is gone');
     const result = words[RESULT]!;
     if (result >= 0) return result;
-    throw writeError(result === NO_ERRNO ? 'EIO' : getSystemErrorName(result), 'write');
+    if (result === NO_ERRNO) throw writeError('EIO', 'the write failed');
+    throw writeError(getSystemErrorName(result), `${getSystemErrorMessage(result)}, write`);
   }
 
   /** Nothing is under way. */
   close(): void {
     Atomics.store(this.#words, STATE, CLOSED);
     Atomics.notify(this.#words, STATE);
+  }
+
+  /** The thread has ended, whatever it said. */
+  gone(): void {
+    Atomics.store(this.#words, STATE, GONE);
   }
 }
 

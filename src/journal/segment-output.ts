@@ -107,8 +107,8 @@ export class SegmentOutput {
         } else {
           const report = direct.write(this.#directFd!, parts, left, at, onCopied);
           count = report.written;
+          // Short, or refused after all: it goes on with the rest.
           if (report.error !== undefined) return { written: written + count, error: report.error };
-          // Refused after all: the same bytes again, the other way.
         }
         written += count;
         parts = skipBytes(parts, count);

@@ -202,7 +202,7 @@ class ChannelReceiver {
   /** Before the answer is put with the others. */
   #answered(): void {
     this.#unanswered--;
-    // Answers inside flush() travel together; an answer that comes later (a sync) goes at once
+    // Answers inside flush() travel together, as far as HOMEWARD_BYTES; an answer that comes later (a sync) goes at once
     // with whatever else the same turn of the event loop answers.
     if (!this.#receivers.isFlushing && this.#done.length + this.#partsDone.length === 0) {
       queueMicrotask(() => this.sendHome());

@@ -9,6 +9,7 @@ import { openArchiver } from '../../src/journal/archiver.ts';
 import { type FileSystem, realFileSystem } from '../../src/journal/file-system.ts';
 import type { ManifestRecord } from '../../src/journal/manifest.ts';
 import { DIRECT_BLOCK_BYTES } from '../../src/journal/run-writer.ts';
+import { DeferredRunWriter } from '../support/deferred-run-writer.ts';
 import { type FaultRule, type FaultyFileSystem, faultyFileSystem } from '../support/faulty-file-system.ts';
 import { JournalHarness, makeBatch, temporaryFolder } from '../support/journal-harness.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -180,19 +181,35 @@ describe('writing around the page cache', { timeout: 60_000 }, () => {
     expectWhole(harness, SIZES_KIB.length);
   });
 
-  for (const kind of ['error', 'short', 'partial', 'late'] as const) {
-    test(`each write in turn: ${kind}`, async () => {
-      const counting = new JournalHarness(temporaryFolder().path);
-      await fill(counting, [300, 1, 1500, 300]);
-      const writes = writesOf(counting.fileSystem);
+  const faults = [
+    ...(['error', 'short', 'partial', 'late'] as const).map((kind) => ({ kind, code: 'ENOSPC' })),
+    { kind: 'error', code: 'EINVAL' },
+  ] as const;
+  const cases = faults.flatMap((fault) => [
+    { fault, isBeside: false, groupsKiB: [300, 1, 1500, 300] },
+    { fault, isBeside: true, groupsKiB: [300, 2600, 1, 1500] },
+  ]);
+  for (const { fault, isBeside, groupsKiB } of cases) {
+    const { kind, code } = fault;
+    const where = isBeside ? 'in a thread beside the writer' : 'in the writer';
+    test(`each write in turn, ${where}: ${kind} ${code}`, async () => {
+      const journal = (fileSystem: FaultyFileSystem) => {
+        const runs = isBeside ? new DeferredRunWriter(fileSystem) : undefined;
+        return { runs, harness: new JournalHarness(temporaryFolder().path, fileSystem, runs) };
+      };
+      const counting = journal(faultyFileSystem());
+      await fill(counting.harness, groupsKiB);
+      expectWhole(counting.harness, groupsKiB.length);
+      const writes = writesOf(counting.harness.fileSystem);
       assert.ok(writes > 8);
+      if (isBeside && directRequirement() === false) assert.ok(counting.runs!.runs >= 4);
       for (let failing = 1; failing <= writes; failing++) {
         let seen = 0;
         const fileSystem = faultyFileSystem(({ method }) =>
-          method === 'writevSync' && ++seen === failing ? { kind, code: 'ENOSPC' } : undefined,
+          method === 'writevSync' && ++seen === failing ? fault : undefined,
         );
-        const harness = new JournalHarness(temporaryFolder().path, fileSystem);
-        await fill(harness, [300, 1, 1500, 300]);
+        const { harness } = journal(fileSystem);
+        await fill(harness, groupsKiB);
         for (const { sha256, file, bytes, fileBytes } of harness.closed.values()) {
           const content = readFileSync(join(harness.folder, file));
           assert.equal(content.length, fileBytes);

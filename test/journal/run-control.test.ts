@@ -18,8 +18,11 @@ const LARGE = { rotateBytes: 64 * 1024 * 1024 };
 
 const twoCores = { skip: requirement('two cores', () => availableParallelism() > 1) };
 
+/** What threads that ended have said. */
+const gone: string[] = [];
+
 async function startThread(context: TestContext): Promise<RunControl> {
-  const thread = RunThread.start()!;
+  const thread = RunThread.start((message) => gone.push(message))!;
   context.after(() => thread.close());
   while (!thread.control.isReady) await sleep(1);
   return thread.control;
@@ -72,7 +75,7 @@ describe('a thread that writes runs', { ...twoCores, timeout: 60_000 }, () => {
     control.memories[0]!.start = 0;
     control.memories[0]!.bytes.fill(0x61, 0, DIRECT_BLOCK_BYTES);
     control.begin(readOnly, 0, DIRECT_BLOCK_BYTES, 0);
-    assert.throws(() => control.end(), { code: 'EBADF', syscall: 'write' });
+    assert.throws(() => control.end(), { code: 'EBADF', message: 'EBADF: bad file descriptor, write' });
     control.begin(fd, 0, DIRECT_BLOCK_BYTES, 0);
     assert.equal(control.end(), DIRECT_BLOCK_BYTES);
     assert.equal(readFileSync(path, 'latin1'), 'a'.repeat(DIRECT_BLOCK_BYTES));
@@ -94,5 +97,7 @@ describe('a thread that writes runs', { ...twoCores, timeout: 60_000 }, () => {
     assert.throws(() => control.end(), { code: 'EIO' });
     assert.equal(readFileSync(path).length, 0);
     closeSync(fd);
+    while (gone.length === 0) await sleep(1);
+    assert.match(gone.join(), /is gone: .*; the writer writes by itself/);
   });
 });

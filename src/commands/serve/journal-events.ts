@@ -63,6 +63,8 @@ export type WriterEvent =
   | { readonly kind: 'producers'; readonly id: number; readonly page: ProducersPage }
   /** What went wrong with their checkpoints; nothing is lost by it. */
   | { readonly kind: 'producersFault'; readonly message: string }
+  /** The thread that writes beside it ended; nothing is lost by it. */
+  | { readonly kind: 'runsGone'; readonly message: string }
   | { readonly kind: 'eventLoop'; readonly report: EventLoopReport };
 
 /** What the writer did since the last report; flat arrays, because there may be thousands of writes in one. */

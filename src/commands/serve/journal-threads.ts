@@ -186,6 +186,9 @@ export class JournalThreads {
       case 'producersFault':
         faultLog.report('producers', 'warn', event.message);
         break;
+      case 'runsGone':
+        logger.warn(event.message);
+        break;
       case 'channelDrained':
         this.#deps.onChannelDrained(event.id, event.channel);
         break;

@@ -12,7 +12,7 @@ import { clientTableBytes } from '../../ingest/client-table.ts';
 import { WAIT_POOL_BYTES } from '../../ingest/sensor-service.ts';
 import type { JournalConfig } from '../../journal/config.ts';
 import { PRODUCER_COST_BYTES } from '../../journal/producers/producer-table.ts';
-import { RUN_CONTROL_BYTES } from '../../journal/run-control.ts';
+import { SHARED_RUN_BYTES } from '../../journal/run-control.ts';
 import { RUN_MEMORY_BYTES } from '../../journal/run-writer.ts';
 import type { MemoryLimit } from '../../observe/daemon-state.ts';
 import { pooledBytes } from '../../pipeline/buffered-processor.ts';
@@ -53,7 +53,7 @@ export function memoryLimits(
     // Buffers kept for the next batches.
     { name: 'batch_pool', bytes: ingestThreads * pooledBytes(pipeline, ingestThreads) },
     // What the writer gathers in to write around the page cache.
-    { name: 'direct_writes', bytes: RUN_MEMORY_BYTES + RUN_CONTROL_BYTES },
+    { name: 'direct_writes', bytes: RUN_MEMORY_BYTES + SHARED_RUN_BYTES },
     { name: 'archive', bytes: ARCHIVE_BYTES },
     // Numbered requests before their turn, and who they are from.
     { name: 'reorder', bytes: journal.reorderBytes },

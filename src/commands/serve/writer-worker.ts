@@ -51,7 +51,10 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
     (error) => onProducersFault(`cannot write a checkpoint of the producers: ${errorMessage(error)}`),
   );
   const recovered: ClosedSegment[] = [];
-  const runs = options.directWrites === 'off' ? undefined : RunThread.start();
+  const runs =
+    options.directWrites === 'off'
+      ? undefined
+      : RunThread.start((message) => emit({ kind: 'runsGone', message }));
   const writer = await openJsonWriter(options, {
     fileSystem: realFileSystem,
     clock: systemClock,

@@ -147,6 +147,9 @@ export class StreamCall implements StreamLink {
     else stream.once('wantTrailers', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 
+  /** node:http2 gives the window back by itself. */
+  onAdvanced(): void {}
+
   pause(): void {
     this.#base.stream.pause();
   }

@@ -7,7 +7,7 @@
  * Invariants:
  * 1. `#arrivedBytes` is what came and was not given back as window. What is under way is not given back before its outcome:
  *    what a client cannot send need not be held, and a copy of it costs an eighth of the readings per CPU-second.
- * 2. While reading with nothing under way, the client has half a window; while paused what it has left of one.
+ * 2. While reading with nothing under way, the client has more than half a window; while paused what it has left of one.
  * 3. The window itself only grows: stream-window.ts.
  */
 import { Client } from '../../base/client.ts';
@@ -158,6 +158,10 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
 
   onInflated(grownBytes: number): void {
     this.#stream.host.caller.grownBytes += grownBytes;
+  }
+
+  onAdvanced(): void {
+    this.#giveWindow();
   }
 
   pause(): void {
