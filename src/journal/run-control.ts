@@ -1,7 +1,7 @@
 /**
  * A run at a time goes to a thread that does nothing but write: memory and words that both threads see.
  *
- *             serve()           begin()           written, or failed          begin()
+ *          serveRuns()          begin()           written, or failed          begin()
  *   STARTING ─────────▶ WAITING ────────▶ BEGUN ──────────────────────▶ ENDED ────────▶ BEGUN ...
  *      any ──close()──▶ CLOSED: serveRuns() returns      any ──the thread ends──▶ GONE
  *

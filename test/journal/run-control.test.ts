@@ -70,7 +70,6 @@ describe('a thread that writes runs', { ...twoCores, timeout: 60_000 }, () => {
     const control = await startThread(context);
     const path = join(temporaryFolder().path, 'file');
     const fd = openSync(path, 'w');
-    closeSync(openSync(path, 'r'));
     const readOnly = openSync(path, 'r');
     control.memories[0]!.start = 0;
     control.memories[0]!.bytes.fill(0x61, 0, DIRECT_BLOCK_BYTES);
