@@ -39,7 +39,7 @@ export class BlockingRunWriter implements RunWriter {
   readonly #fileSystem: FileSystem;
   #memories: readonly RunMemory[] | undefined;
   #written = 0;
-  #error: unknown;
+  #failed: { readonly error: unknown } | undefined;
 
   constructor(fileSystem: FileSystem) {
     this.#fileSystem = fileSystem;
@@ -53,16 +53,16 @@ export class BlockingRunWriter implements RunWriter {
 
   begin(fd: number, memory: number, bytes: number, position: number): void {
     const { bytes: from, start } = this.memories[memory]!;
-    this.#error = undefined;
+    this.#failed = undefined;
     try {
       this.#written = writeRun(this.#fileSystem, fd, from.subarray(start, start! + bytes), position);
     } catch (error) {
-      this.#error = error ?? new Error('the write failed');
+      this.#failed = { error };
     }
   }
 
   end(): number {
-    if (this.#error !== undefined) throw this.#error;
+    if (this.#failed !== undefined) throw this.#failed.error;
     return this.#written;
   }
 }

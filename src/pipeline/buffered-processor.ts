@@ -315,18 +315,22 @@ export class BufferedProcessor {
 
   #onResult(batch: Batch, result: BatchResult, isHome: boolean): void {
     if (isHome) this.#giveBack(batch.bytes);
+    // Before the acknowledgements, which take as long as a write: the writer works meanwhile (docs/decisions/0002).
+    this.#sendNext();
     this.#events.onBatchDone(batch, result);
-    if (this.#lines > 0) {
-      if (this.#closed) {
-        this.#flush('close');
-        if (this.#lines === 0) this.#onHandedOver?.();
-      } else if (this.#waiters > 0 && this.#channel.isIdle) {
-        this.#flush('acknowledgement');
-      } else if (this.#overdue !== undefined) {
-        this.#flush(this.#overdue);
-      }
-    }
     this.#channel.room.trim(this.#usedBytes);
     this.#events.onRoom();
+  }
+
+  #sendNext(): void {
+    if (this.#lines === 0) return;
+    if (this.#closed) {
+      this.#flush('close');
+      if (this.#lines === 0) this.#onHandedOver?.();
+    } else if (this.#waiters > 0 && this.#channel.isIdle) {
+      this.#flush('acknowledgement');
+    } else if (this.#overdue !== undefined) {
+      this.#flush(this.#overdue);
+    }
   }
 }

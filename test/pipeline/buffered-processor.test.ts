@@ -67,6 +67,21 @@ test('group commit: requests of one turn travel together, the next group leaves 
   );
 });
 
+test('the next group has left when the one before it is acknowledged, which takes its time', async (t) => {
+  const p = pipelineUnderTest();
+  t.after(() => p.stop());
+  let sentBefore = 0;
+  p.commit('a\n', 1, () => {
+    sentBefore = p.flushes.length;
+  });
+  await p.arrived(1);
+  p.commit('b\n', 1, () => {});
+  p.held[0]!.answer({ ok: true });
+  await p.arrived(2);
+  assert.equal(sentBefore, 2);
+  p.held[1]!.answer({ ok: true });
+});
+
 test('close hands over what is gathered and resolves after the last result', async (t) => {
   const p = pipelineUnderTest();
   t.after(() => p.stop());

@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { SinkError } from '../../base/errors.ts';
+import { workerEntry } from '../../base/worker-entry.ts';
 import type { Counters } from './counters.ts';
 import { newCounters, sumCounters } from './counters.ts';
 import { LatencyHistogram } from './latency.ts';
@@ -25,9 +26,7 @@ class LoadThread {
   readonly #worker: Worker;
 
   constructor(data: LoadThreadData, onWaiting: (target: string) => void) {
-    // Built to JavaScript, the neighbour's name ends differently too.
-    const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-    this.#worker = new Worker(new URL(`./load-thread${suffix}`, import.meta.url), { workerData: data });
+    this.#worker = new Worker(workerEntry('load-thread', import.meta.url), { workerData: data });
     // Both may be rejected while only one of them is awaited.
     this.connected.promise.catch(() => undefined);
     this.done.promise.catch(() => undefined);

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { errorMessage } from '../../base/errors.ts';
+import { workerEntry } from '../../base/worker-entry.ts';
 import { RunControl, type SharedRuns, sharedRuns } from '../../journal/run-control.ts';
 
 /** It writes, and has next to no garbage. */
@@ -14,8 +15,7 @@ export class RunThread {
 
   private constructor(shared: SharedRuns, onGone: (message: string) => void) {
     this.control = new RunControl(shared);
-    const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-    this.#worker = new Worker(new URL(`./run-worker${ending}`, import.meta.url), {
+    this.#worker = new Worker(workerEntry('run-worker', import.meta.url), {
       name: 'disk',
       workerData: shared,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },

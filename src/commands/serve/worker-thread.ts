@@ -7,6 +7,7 @@
  */
 import { type MessagePort, parentPort, type Transferable, Worker } from 'node:worker_threads';
 import { type ErrorCode, errorMessage, SinkError } from '../../base/errors.ts';
+import { workerEntry } from '../../base/worker-entry.ts';
 
 /**
  * V8 takes 48 on its own, which a busy thread fills with garbage before it looks at any of it. What survives here is a
@@ -29,7 +30,7 @@ type MainMessage<Command> =
 
 export interface WorkerThreadOptions<Event> {
   readonly name: string;
-  /** The entry file without its ending, relative to this folder: it is .ts in a checkout, .js when built. */
+  /** The entry file without its ending, in this folder. */
   readonly entry: string;
   readonly data: unknown;
   readonly transfer: readonly Transferable[];
@@ -45,8 +46,7 @@ export class WorkerThread<Ready, Event, Command = never> {
   #ended = false;
 
   constructor(options: WorkerThreadOptions<Event>) {
-    const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-    this.#worker = new Worker(new URL(`./${options.entry}${ending}`, import.meta.url), {
+    this.#worker = new Worker(workerEntry(options.entry, import.meta.url), {
       name: options.name,
       workerData: options.data,
       transferList: [...options.transfer],
