@@ -174,6 +174,7 @@ export class Daemon {
         connect: (id) => theJournal.connectIngest(id),
         disconnect: (id) => theJournal.disconnectIngest(id),
         journalHealth: () => theJournal.health,
+        journalSilence: () => this.#journalSilence(),
         tokens: () => this.#tokens.senders,
         tls: () => this.#tls?.material,
         onStarted: (thread) => this.#threads.expect(thread),
@@ -369,18 +370,19 @@ export class Daemon {
   }
 
   #readiness(): readonly Check[] {
-    // Of the ingest threads the check of that name knows more: they may be too busy for a report, and at work.
-    const silent = this.#threads.silent(SILENT_AFTER_MS).filter((name) => JOURNAL_THREADS.includes(name));
     const journal = this.#source.journal();
     return [
       check('phase', this.#phase === 'serving' ? undefined : `the daemon is ${this.#phase}`),
       check('ingest', this.#ingest?.fault()),
       check('journal', journal.isHealthy ? undefined : journal.reason),
-      check(
-        'threads',
-        silent.length === 0 ? undefined : `no sign of life from ${silent.join(', ')}: the disk may hang`,
-      ),
+      check('threads', this.#journalSilence()),
     ];
+  }
+
+  /** Of the ingest threads the check of that name knows more: they may be too busy for a report, and at work. */
+  #journalSilence(): string | undefined {
+    const silent = this.#threads.silent(SILENT_AFTER_MS).filter((name) => JOURNAL_THREADS.includes(name));
+    return silent.length === 0 ? undefined : `no sign of life from ${silent.join(', ')}: the disk may hang`;
   }
 }
 

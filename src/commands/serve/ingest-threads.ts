@@ -48,6 +48,8 @@ export interface IngestThreadsDeps {
   connect(id: number): MessagePort;
   disconnect(id: number): void;
   journalHealth(): JournalHealth;
+  /** Which threads of the journal are stuck; undefined: none. */
+  journalSilence(): string | undefined;
   /** Those that are good now; undefined: none is asked for. */
   tokens(): readonly TokenEntry[] | undefined;
   tls(): TlsMaterial | undefined;
@@ -281,12 +283,12 @@ export class IngestThreads {
     if (this.#isDraining) return;
     this.#watch?.cancel();
     this.#watch = this.#deps.clock.setTimer(WATCH_INTERVAL_MS, () => this.#look());
-    const fault = this.fault();
+    const fault = this.fault() ?? this.#deps.journalSilence();
     // A probe over gRPC is to see what /readyz says; the journal's own fault is logged where it is learnt.
     const isServing = fault === undefined && this.#deps.journalHealth().ok;
     if (isServing !== this.#isServing) {
       this.#isServing = isServing;
-      if (fault !== undefined) this.#deps.faultLog.report('ingest threads', 'error', `not serving: ${fault}`);
+      if (fault !== undefined) this.#deps.faultLog.report('threads', 'error', `not serving: ${fault}`);
     }
     // Each time: a thread may have been started anew.
     for (const thread of this.#threads) thread.post({ kind: 'serving', isServing });
