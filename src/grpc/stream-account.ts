@@ -111,7 +111,7 @@ export function leaving(isStopping: boolean): Refused {
       );
 }
 
+/** Without a hint: what is not acknowledged may be written all the same. */
 export function drainRanOut(): Failed {
-  const why = 'the server stopped before all requests were acknowledged: retry';
-  return failed('drain_deadline', why, DRAINING_RETRY_AFTER_MS);
+  return failed('drain_deadline', 'the server stopped before all requests were acknowledged: retry');
 }

@@ -124,8 +124,9 @@ for (const transport of TRANSPORTS) {
       for (const { result } of pending) {
         const { code, pushback, retryAfterMs } = await result;
         assert.equal(code, status.UNAVAILABLE);
-        assert.equal(pushback, '1000');
-        assert.equal(retryAfterMs, 1000);
+        // As when a connection breaks: it may be stored already, and a hint would say that it is not.
+        assert.equal(pushback, undefined);
+        assert.equal(retryAfterMs, undefined);
       }
       assert.equal(told, 2);
       for (const { call, respond } of handled) {

@@ -194,16 +194,13 @@ export class SensorCall implements Listener, CallContext {
     this.#abandon(failed('cancelled', 'the client went away'));
   }
 
-  /** The drain ran out: the call fails, and is told so if the client still listens. */
+  /**
+   * The drain ran out: the call fails, and is told so if the client still listens. Without a hint, like a connection that
+   * broke: what the writer has of it is still written, so a repetition may be stored twice.
+   */
   failForDrain(): void {
     if (this.#ended) return;
-    this.#abandon(
-      failed(
-        'drain_deadline',
-        'the server stopped before the request was done: retry',
-        DRAINING_RETRY_AFTER_MS,
-      ),
-    );
+    this.#abandon(failed('drain_deadline', 'the server stopped before the request was done: retry'));
   }
 
   readonly #respond = (outcome: Outcome): void => {

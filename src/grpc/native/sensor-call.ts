@@ -237,16 +237,13 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
 
   onDrained(): void {}
 
-  /** The drain ran out: the call fails, and is told so if the client still listens. */
+  /**
+   * The drain ran out: the call fails, and is told so if the client still listens. Without a hint, like a connection that
+   * broke: what the writer has of it is still written, so a repetition may be stored twice.
+   */
   failForDrain(): void {
     if (this.#ended) return;
-    this.#abandon(
-      failed(
-        'drain_deadline',
-        'the server stopped before the request was done: retry',
-        DRAINING_RETRY_AFTER_MS,
-      ),
-    );
+    this.#abandon(failed('drain_deadline', 'the server stopped before the request was done: retry'));
   }
 
   /** Ends the call without its handler, which is told. */
