@@ -172,12 +172,13 @@ export class Channel {
   }
 
   #receive(message: ResultMessage): void {
-    for (const { ticket, result } of message.parts ?? []) this.#answerPart(ticket, result);
+    // Batches first: with their results the next ones leave, before what takes as long as a write, the acknowledgements.
     for (const { id, result } of message.results) {
       const batch = this.#underWay.get(id);
       // After abandon() a late result finds its batch already answered.
       if (batch !== undefined) this.#answer(id, batch, result, true);
     }
+    for (const { ticket, result } of message.parts ?? []) this.#answerPart(ticket, result);
     this.#settle();
   }
 
