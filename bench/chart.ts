@@ -146,13 +146,15 @@ interface Result {
   readonly peers?: { readonly cells: readonly PeerChartCell[] };
 }
 
-/** The newest result that holds what `wanted` looks for, by the date in its name. */
+/** The newest result that holds what `wanted` looks for, by when it was measured: names of one day say no more than the day. */
 function newestResult(wanted: 'cells' | 'peers'): string | undefined {
   return readdirSync(RESULTS_FOLDER)
     .filter((name) => /-(daemon|peers)\.json$/.test(name))
-    .toSorted()
     .map((name) => join(RESULTS_FOLDER, name))
-    .findLast((path) => readResult(path)[wanted] !== undefined);
+    .map((path) => ({ path, result: readResult(path) }))
+    .filter(({ result }) => result[wanted] !== undefined)
+    .toSorted((a, b) => Date.parse(a.result.machine.date) - Date.parse(b.result.machine.date))
+    .at(-1)?.path;
 }
 
 function readResult(path: string): Result {
