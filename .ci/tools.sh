@@ -29,6 +29,8 @@ for pair in "${wanted[@]}"; do
 done
 # Libraries and modules have no program to look for.
 pkg-config --exists grpc++ 2>/dev/null || packages+=(libgrpc++-dev)
+# The header files, and the .proto files that ours imports; nothing above is sure to bring them.
+pkg-config --exists protobuf 2>/dev/null || packages+=(libprotobuf-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 if ((${#packages[@]} > 0)); then
   echo "apt: ${packages[*]}"
