@@ -86,7 +86,7 @@ missing() {
     cpp) for tool in g++ make pkg-config protoc grpc_cpp_plugin; do
            have $tool || { echo "$tool is not installed"; return; }
          done
-         pkg-config --exists grpc++ protobuf || echo "libgrpc++-dev is not installed" ;;
+         pkg-config --exists grpc++ protobuf || echo "libgrpc++-dev or libprotobuf-dev is not installed" ;;
     node) have node || echo "node is not installed" ;;
     *) echo "no such client" ;;
   esac
