@@ -127,3 +127,11 @@ export function sequenceGap(expected: bigint): Refused {
 export function failed(reason: FailureReason, message: string, retryAfterMs?: number): Failed {
   return { kind: 'failed', reason, message, retryAfterMs };
 }
+
+/**
+ * Nobody knows whether the request was stored. Never with a hint: a client takes that for "nothing was stored", and
+ * would count a repetition as none.
+ */
+export function maybeWritten(reason: 'thread_death' | 'drain_deadline', message: string): Failed {
+  return failed(reason, message);
+}

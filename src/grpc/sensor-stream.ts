@@ -21,17 +21,11 @@ import type { Timer } from '../base/clock.ts';
 import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused } from '../base/outcome.ts';
 import { ArrivedBytes } from './arrived-bytes.ts';
 import type { StatusThrown } from './inflate.ts';
+import { budgetUsedUp, drainRanOut, leaving, tooLarge } from './own-endings.ts';
 import { CALL_COST_BYTES } from './receive-budget.ts';
 import type { CallContext } from './server.ts';
 import { GRPC_STATUS } from './status.ts';
-import {
-  budgetUsedUp,
-  drainRanOut,
-  isMendedByTime,
-  leaving,
-  StreamAccount,
-  tooLarge,
-} from './stream-account.ts';
+import { isMendedByTime, StreamAccount } from './stream-account.ts';
 import { StreamAcknowledgements } from './stream-acknowledgement.ts';
 import {
   MAX_STREAM_UNACKNOWLEDGED,
@@ -102,7 +96,7 @@ export class SensorStream implements CallContext {
 
   /** Before any byte. */
   begin(): void {
-    if (!this.#account.take(CALL_COST_BYTES)) this.#close(budgetUsedUp(this.#shared));
+    if (!this.#account.take(CALL_COST_BYTES)) this.#close(budgetUsedUp(this.#shared.budget.limitBytes));
   }
 
   // --- what arrives -----------------------------------------------------------------------------------
@@ -168,7 +162,8 @@ export class SensorStream implements CallContext {
     let at = start;
     while (end - at >= PREFIX_BYTES && !this.#isClosing && !this.#isHeld) {
       const next = at + PREFIX_BYTES + bytes.readUInt32BE(at + 1);
-      if (next - at - PREFIX_BYTES > this.#shared.maxRequestBytes) this.#fault(tooLarge(this.#shared));
+      if (next - at - PREFIX_BYTES > this.#shared.maxRequestBytes)
+        this.#fault(tooLarge(this.#shared.maxRequestBytes));
       else if (next > end || !this.#offer(bytes, at, next)) break;
       else at = next;
     }
@@ -184,7 +179,7 @@ export class SensorStream implements CallContext {
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
-    if (!this.#held.add(bytes, start, end)) this.#close(budgetUsedUp(this.#shared));
+    if (!this.#held.add(bytes, start, end)) this.#close(budgetUsedUp(this.#shared.budget.limitBytes));
   }
 
   /** True when the handler took it. Else it stays where it is: the stream is held, or closes. */
@@ -226,7 +221,7 @@ export class SensorStream implements CallContext {
   #mayOffer(unacknowledged: number): boolean {
     if (!this.#account.take(UNACKNOWLEDGED_COST_BYTES)) {
       if (unacknowledged > 0) this.#holdOn();
-      else this.#close(budgetUsedUp(this.#shared));
+      else this.#close(budgetUsedUp(this.#shared.budget.limitBytes));
       return false;
     }
     if (!this.client.isForgotten) return true;
@@ -245,7 +240,7 @@ export class SensorStream implements CallContext {
     } catch (error) {
       const { code, details } = error as StatusThrown;
       if (typeof code !== 'number') throw error;
-      if (code === GRPC_STATUS.RESOURCE_EXHAUSTED) this.#fault(tooLarge(this.#shared));
+      if (code === GRPC_STATUS.RESOURCE_EXHAUSTED) this.#fault(tooLarge(this.#shared.maxRequestBytes));
       else this.#fault(failed('protocol', details), code);
       return undefined;
     }

@@ -3,20 +3,8 @@
  *
  * Invariant: each request that enters leaves once; what is reserved is given back at the latest by `close`.
  */
-import { formatByteSize } from '../base/byte-size.ts';
-import {
-  type Failed,
-  failed,
-  NEVER_RETRY,
-  type Outcome,
-  type RefusalReason,
-  type Refused,
-  refused,
-} from '../base/outcome.ts';
+import type { Failed, Outcome, RefusalReason, Refused } from '../base/outcome.ts';
 import { type SensorStreamShared, UNACKNOWLEDGED_COST_BYTES } from './stream-link.ts';
-
-const BUDGET_RETRY_AFTER_MS = 250;
-const DRAINING_RETRY_AFTER_MS = 1000;
 
 /** What time mends: the stream waits, and its client is slowed down by flow control instead of a refusal. */
 const MENDED_BY_TIME: ReadonlySet<RefusalReason> = new Set(['rate_limited', 'quota', 'queue_full']);
@@ -79,39 +67,4 @@ export class StreamAccount {
 
 export function isMendedByTime(outcome: Outcome): outcome is Refused {
   return outcome.kind === 'refused' && MENDED_BY_TIME.has(outcome.reason);
-}
-
-export function budgetUsedUp(shared: SensorStreamShared): Refused {
-  return refused(
-    'queue_full',
-    `RECEIVE_BUFFER_BYTES (${formatByteSize(shared.budget.limitBytes)}) is used up by requests under way: retry later`,
-    BUDGET_RETRY_AFTER_MS,
-  );
-}
-
-export function tooLarge(shared: SensorStreamShared): Refused {
-  return refused(
-    'too_large',
-    `the request is larger than MAX_REQUEST_BYTES (${shared.maxRequestBytes}): do not retry, send fewer readings per request`,
-    NEVER_RETRY,
-  );
-}
-
-export function leaving(isStopping: boolean): Refused {
-  return isStopping
-    ? refused(
-        'draining',
-        'the server is stopping: go on elsewhere or later, behind the last acknowledgement',
-        DRAINING_RETRY_AFTER_MS,
-      )
-    : refused(
-        'draining',
-        'this connection has reached its age: go on with a new stream, behind the last acknowledgement',
-        0,
-      );
-}
-
-/** Without a hint: what is not acknowledged may be written all the same. */
-export function drainRanOut(): Failed {
-  return failed('drain_deadline', 'the server stopped before all requests were acknowledged: retry');
 }

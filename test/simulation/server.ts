@@ -8,6 +8,7 @@ import { Client } from '../../src/base/client.ts';
 import type { Timer } from '../../src/base/clock.ts';
 import { failed, type Outcome, refused } from '../../src/base/outcome.ts';
 import { type Caller, type Door, openDoor } from '../../src/grpc/caller.ts';
+import { drainRanOut } from '../../src/grpc/own-endings.ts';
 import type {
   CallContext,
   GrpcServer,
@@ -108,7 +109,7 @@ export class SimulatedServer implements GrpcServer {
 
   #endAll(): void {
     for (const call of [...this.calls]) {
-      call.giveUp(failed('drain_deadline', 'the server stopped before the call was done'));
+      call.giveUp(drainRanOut());
     }
   }
 }

@@ -5,7 +5,15 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock, Timer } from '../../base/clock.ts';
-import { failed, type LossReason, OK, type Outcome, refused, sequenceGap } from '../../base/outcome.ts';
+import {
+  failed,
+  type LossReason,
+  maybeWritten,
+  OK,
+  type Outcome,
+  refused,
+  sequenceGap,
+} from '../../base/outcome.ts';
 import { ByteAllowance } from '../../base/shared-budget.ts';
 import type { SendSensorValuesHandler } from '../../grpc/server.ts';
 import { Admission } from '../../ingest/admission.ts';
@@ -251,10 +259,9 @@ export class Ingest {
   #lose(lines: number, { code, message }: { readonly code: string; readonly message: string }): Outcome {
     const reason = lossReason(code);
     this.#deps.ledger.readingsLost(reason, lines);
-    // What a dead thread had may lie in the file all the same: without a hint the client counts it as unclear.
     return reason === 'disk'
       ? failed('disk', `not written: ${message}`, DISK_RETRY_AFTER_MS)
-      : failed(reason, `not acknowledged: ${message}`);
+      : maybeWritten(reason, `not acknowledged: ${message}`);
   }
 }
 

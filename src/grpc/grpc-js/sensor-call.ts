@@ -16,21 +16,16 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import { formatByteSize } from '../../base/byte-size.ts';
 import { Client } from '../../base/client.ts';
-import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
+import { type Failed, failed, type Outcome, type Refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { Caller } from '../caller.ts';
 import { FRAME_HEADER_BYTES } from '../inflate.ts';
+import { budgetUsedUp, draining, drainRanOut, tooLarge } from '../own-endings.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { DETAILS_HEADER, GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import { authorizationOf, type BaseCall } from './internals.ts';
-
-/** Suggested wait when the receive budget is used up: about what a burst of large requests needs to arrive. */
-const BUDGET_RETRY_AFTER_MS = 250;
-/** Suggested wait after "draining": a restart is over by then. */
-export const DRAINING_RETRY_AFTER_MS = 1000;
 
 const EMPTY_MESSAGE = Buffer.alloc(FRAME_HEADER_BYTES);
 const RESPONSE_HEADERS = {
@@ -134,13 +129,7 @@ export class SensorCall implements Listener, CallContext {
       this.#heldBytes += bytes;
       return true;
     }
-    this.#end(
-      refused(
-        'queue_full',
-        `RECEIVE_BUFFER_BYTES (${formatByteSize(this.#shared.budget.limitBytes)}) is used up by requests under way: retry later`,
-        BUDGET_RETRY_AFTER_MS,
-      ),
-    );
+    this.#end(budgetUsedUp(this.#shared.budget.limitBytes));
     return false;
   }
 
@@ -194,13 +183,10 @@ export class SensorCall implements Listener, CallContext {
     this.#abandon(failed('cancelled', 'the client went away'));
   }
 
-  /**
-   * The drain ran out: the call fails, and is told so if the client still listens. Without a hint, like a connection that
-   * broke: what the writer has of it is still written, so a repetition may be stored twice.
-   */
+  /** The drain ran out: the call fails, and is told so if the client still listens. */
   failForDrain(): void {
     if (this.#ended) return;
-    this.#abandon(failed('drain_deadline', 'the server stopped before the request was done: retry'));
+    this.#abandon(drainRanOut());
   }
 
   readonly #respond = (outcome: Outcome): void => {
@@ -263,18 +249,6 @@ export class SensorCall implements Listener, CallContext {
     // The client may still be sending what nobody will read: tell it to stop.
     if (!this.#halfClosed) this.#base.stream.close(constants.NGHTTP2_NO_ERROR);
   }
-}
-
-export function draining(): Refused {
-  return refused('draining', 'the server is stopping: retry elsewhere or later', DRAINING_RETRY_AFTER_MS);
-}
-
-function tooLarge(maxRequestBytes: number): Refused {
-  return refused(
-    'too_large',
-    `the request is larger than MAX_REQUEST_BYTES (${maxRequestBytes}): do not retry, send fewer readings per request`,
-    NEVER_RETRY,
-  );
 }
 
 /** Straight to HTTP/2: the same three frames as through grpc-js, without its Metadata objects and write callback. */

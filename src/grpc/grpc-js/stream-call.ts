@@ -10,11 +10,11 @@ import { Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { Client } from '../../base/client.ts';
 import { type Failed, failed, type Refused } from '../../base/outcome.ts';
 import type { Caller } from '../caller.ts';
+import { draining } from '../own-endings.ts';
 import { SensorStream } from '../sensor-stream.ts';
 import { DETAILS_HEADER, GRPC_STATUS, PUSHBACK_HEADER, statusTrailers } from '../status.ts';
 import type { SensorStreamShared, StreamLink } from '../stream-link.ts';
 import { authorizationOf, type BaseCall, encodingOf } from './internals.ts';
-import { draining } from './sensor-call.ts';
 
 export interface StreamCallShared extends SensorStreamShared {
   readonly calls: Set<StreamCall>;

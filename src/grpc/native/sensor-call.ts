@@ -13,12 +13,12 @@
  * Objects are not pooled: a handler keeps `respond`, and one that used it twice would answer a stranger's call.
  */
 import type { BufferPool } from '../../base/buffer-pool.ts';
-import { formatByteSize } from '../../base/byte-size.ts';
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type Failed, failed, NEVER_RETRY, type Outcome, type Refused, refused } from '../../base/outcome.ts';
+import { type Failed, failed, type Outcome, type Refused } from '../../base/outcome.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { StatusThrown } from '../inflate.ts';
+import { budgetUsedUp, draining, drainRanOut, tooLarge } from '../own-endings.ts';
 import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
 import type { CallContext, SendSensorValuesHandler } from '../server.ts';
 import { GRPC_STATUS, statusTrailers } from '../status.ts';
@@ -28,10 +28,6 @@ import { type MessageHost, PREFIX_BYTES, RequestMessage } from './request-messag
 import { statusFields } from './status-fields.ts';
 import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
 
-/** Suggested wait when the receive budget is used up: about what a burst of large requests needs to arrive. */
-const BUDGET_RETRY_AFTER_MS = 250;
-/** Suggested wait after "draining": a restart is over by then. */
-const DRAINING_RETRY_AFTER_MS = 1000;
 /** Timers take 31 bits; a deadline in more than 24 days is none. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
@@ -93,9 +89,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
     shared.ledger.requestReceived();
     shared.openCalls++;
     if (shared.stopping) {
-      this.#end(
-        refused('draining', 'the server is stopping: retry elsewhere or later', DRAINING_RETRY_AFTER_MS),
-      );
+      this.#end(draining());
       return;
     }
     const client = this.#stream.host.caller.identify(this.#head.authorization);
@@ -135,13 +129,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
       this.#heldBytes += bytes;
       return true;
     }
-    this.#end(
-      refused(
-        'queue_full',
-        `RECEIVE_BUFFER_BYTES (${formatByteSize(budget.limitBytes)}) is used up by requests under way: retry later`,
-        BUDGET_RETRY_AFTER_MS,
-      ),
-    );
+    this.#end(budgetUsedUp(budget.limitBytes));
     return false;
   }
 
@@ -150,14 +138,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
   }
 
   onTooLarge(): void {
-    const { maxRequestBytes } = this.#shared;
-    this.#end(
-      refused(
-        'too_large',
-        `the request is larger than MAX_REQUEST_BYTES (${maxRequestBytes}): do not retry, send fewer readings per request`,
-        NEVER_RETRY,
-      ),
-    );
+    this.#end(tooLarge(this.#shared.maxRequestBytes));
   }
 
   onSecond(): void {
@@ -237,13 +218,10 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
 
   onDrained(): void {}
 
-  /**
-   * The drain ran out: the call fails, and is told so if the client still listens. Without a hint, like a connection that
-   * broke: what the writer has of it is still written, so a repetition may be stored twice.
-   */
+  /** The drain ran out: the call fails, and is told so if the client still listens. */
   failForDrain(): void {
     if (this.#ended) return;
-    this.#abandon(failed('drain_deadline', 'the server stopped before the request was done: retry'));
+    this.#abandon(drainRanOut());
   }
 
   /** Ends the call without its handler, which is told. */

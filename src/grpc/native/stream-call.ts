@@ -12,7 +12,8 @@
  */
 import { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
-import { type Failed, failed, type Refused, refused } from '../../base/outcome.ts';
+import { type Failed, failed, type Refused } from '../../base/outcome.ts';
+import { draining } from '../own-endings.ts';
 import { SensorStream } from '../sensor-stream.ts';
 import { statusTrailers } from '../status.ts';
 import type { SensorStreamShared, StreamLink } from '../stream-link.ts';
@@ -24,7 +25,6 @@ import { statusFields } from './status-fields.ts';
 import type { CloseReason, Http2Stream, StreamConsumer } from './stream.ts';
 import { StreamWindow } from './stream-window.ts';
 
-const DRAINING_RETRY_AFTER_MS = 1000;
 /**
  * Windows are given back in steps of it, together with the acknowledgement: an update per 64 KiB and acknowledgements apart
  * were four writes where this is one, and cost 5% of the readings per CPU-second (100 a request; docs/decisions/0138).
@@ -61,8 +61,7 @@ export class StreamCall implements StreamConsumer, StreamLink, DeadlineEntry {
     const shared = this.#shared;
     const { timeoutMs } = head;
     if (shared.stopping) {
-      const why = 'the server is stopping: retry elsewhere or later';
-      this.finish(refused('draining', why, DRAINING_RETRY_AFTER_MS), undefined);
+      this.finish(draining(), undefined);
       return;
     }
     const identify = () => this.#stream.host.caller.identify(head.authorization);
