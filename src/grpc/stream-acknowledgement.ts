@@ -22,10 +22,10 @@ export class StreamAcknowledgements {
   isDue = false;
   #isBlocked = false;
   readonly #link: StreamLink;
-  readonly #turnEnd: TurnEnd;
+  readonly #turnEnd: TurnEnd<() => void>;
   readonly #onTold: () => void;
 
-  constructor(link: StreamLink, turnEnd: TurnEnd, onTold: () => void) {
+  constructor(link: StreamLink, turnEnd: TurnEnd<() => void>, onTold: () => void) {
     this.#link = link;
     this.#turnEnd = turnEnd;
     this.#onTold = onTold;

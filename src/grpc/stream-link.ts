@@ -53,7 +53,7 @@ export interface SensorStreamShared {
   readonly handler: SendSensorValuesHandler;
   readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer | Promise<Buffer>;
   readonly maxRequestBytes: number;
-  readonly turnEnd: TurnEnd;
+  readonly turnEnd: TurnEnd<() => void>;
   readonly onHandlerFault: (error: unknown) => void;
   /** Requests of streams that are in the books and not out of them. */
   streamRequests: number;

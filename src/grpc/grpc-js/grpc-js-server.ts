@@ -103,7 +103,7 @@ export class GrpcJsServer implements GrpcServer {
     this.#streams = {
       ...{ ledger, clock: deps.clock, budget, handler, inflate, maxRequestBytes, onHandlerFault },
       calls: new Set(),
-      turnEnd: new TurnEnd(),
+      turnEnd: new TurnEnd((tell) => tell()),
       streamRequests: 0,
       openStreams: 0,
       isStopping: () => this.#shared.stopping,

@@ -73,7 +73,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #turn = new TurnLimit({ [Symbol.iterator]: () => this.#connections.keys() });
   #due: Http2Connection[] = [];
   /** Those that go on when the turn is over. */
-  #yielded: Http2Connection[] = [];
+  /** Every socket that has something is read before these go on. */
+  readonly #yielded = new TurnEnd<Http2Connection>((connection) => connection.goOn());
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
   #connectionsOpened = 0;
@@ -111,7 +112,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     const { ledger, clock, deadlines, handler, inflate, maxRequestBytes, onHandlerFault } = this.#sensor;
     this.#streams = {
       ...{ ledger, clock, deadlines, budget, handler, inflate, maxRequestBytes, onHandlerFault },
-      turnEnd: new TurnEnd(),
+      turnEnd: new TurnEnd((tell) => tell()),
       streamRequests: 0,
       openStreams: 0,
       stopping: false,
@@ -318,15 +319,8 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   };
 
   onYield(connection: Http2Connection): void {
-    if (this.#yielded.push(connection) === 1) setImmediate(this.#endTurn);
+    this.#yielded.add(connection);
   }
-
-  /** Every socket that has something was read: a turn is over. */
-  readonly #endTurn = (): void => {
-    const yielded = this.#yielded;
-    this.#yielded = [];
-    for (const connection of yielded) connection.goOn();
-  };
 
   #armSweep(sinceMs: number): void {
     this.#sweep = this.clock.setTimer(SWEEP_INTERVAL_MS, () => {
