@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MiB } from '../../src/base/byte-size.ts';
+import { runtimeBytes } from '../../src/commands/serve/memory-limits.ts';
 import { allLines } from '../../src/journal/reader.ts';
 import { linesOf } from '../../src/journal/segment-stream.ts';
 import { runCommand } from '../support/command-line.ts';
@@ -24,8 +25,6 @@ const CONNECTIONS = Number(process.env.OVERLOAD_CONNECTIONS ?? 200);
 const GOOD = 20;
 const GOOD_INTERVAL_MS = 200;
 const PROBE_INTERVAL_MS = 200;
-/** What the runtime and code themselves need, measured idle (25 of it the thread beside the writer), and the young generations of its threads under load. */
-const RUNTIME_BYTES = 355 * MiB;
 
 interface Scenario {
   readonly name: string;
@@ -156,10 +155,12 @@ async function probe(admin: string, probes: { answered: number; faults: string[]
 
 /** What the daemon says that its buffers can hold at most, and what the runtime needs beside them. */
 async function memoryBound(admin: string): Promise<number> {
-  const { memory } = (await (await fetch(`http://${admin}/api/v1/status`)).json()) as {
+  const { memory, threads } = (await (await fetch(`http://${admin}/api/v1/status`)).json()) as {
     readonly memory: { readonly limits_sum_bytes: number };
+    readonly threads: readonly { readonly name: string }[];
   };
-  return memory.limits_sum_bytes + RUNTIME_BYTES;
+  const ingestThreads = threads.filter(({ name }) => name.startsWith('ingest')).length;
+  return memory.limits_sum_bytes + runtimeBytes(ingestThreads);
 }
 
 /** Undefined where there is no /proc. */
