@@ -14,6 +14,13 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: (lower + upper) / 2, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
+/** The middle of many, and the quartiles around it: for what a shared machine disturbs now and then. */
+export function middleHalfOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))]!;
+  return { median: spreadOf(values).median, min: at(0.25), max: at(0.75) };
+}
+
 /** Milliseconds. */
 export interface Percentiles {
   readonly p50: number;

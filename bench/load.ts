@@ -93,15 +93,12 @@ async function viaH2load(daemon: LoadTarget, shape: LoadShape, scratch: string):
   const request = shape.request ?? { path: SENSOR_PATH, body: requestBody(shape.readingsPerRequest) };
   await writeFile(body, grpcMessage(request.body));
   const load = startLoad(shape.cores.load, [
-    'h2load',
-    ...['-c', String(shape.connections), '-m', String(shape.streams)],
-    ...['-t', String(Math.min(shape.cores.loadThreads, shape.connections))],
+    ...h2loadCommand(daemon.grpc, request.path, body, shape),
     ...(shape.requestsPerSecond === undefined
       ? []
       : [`--rps=${shape.requestsPerSecond / shape.connections}`]),
     ...['-D', `${shape.durationMs + 2 * MARGIN_MS}ms`, `--warm-up-time=${shape.warmUpMs}ms`],
-    ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body, `--log-file=${log}`],
-    `http://${daemon.grpc}${request.path}`,
+    `--log-file=${log}`,
   ]);
   const { before, after } = await watchWindow(daemon, load, shape);
   await load.ended;
@@ -111,14 +108,8 @@ async function viaH2load(daemon: LoadTarget, shape: LoadShape, scratch: string):
 }
 
 async function viaSend(daemon: LoadTarget, shape: LoadShape): Promise<LoadWindow> {
-  const threads = Math.min(shape.cores.loadThreads, shape.connections);
-  const load = startLoad(shape.cores.load, [
-    ...[process.execPath, ENTRY, 'send', '--json', '--quiet', '--target', daemon.grpc],
-    ...['--readings-per-request', String(shape.readingsPerRequest), '--threads', String(threads)],
-    ...['--connections', String(shape.connections)],
-    ...['--concurrency', String(shape.connections * shape.streams)],
-    ...['--duration', `${shape.warmUpMs + shape.durationMs + 2 * MARGIN_MS}ms`],
-  ]);
+  const durationMs = shape.warmUpMs + shape.durationMs + 2 * MARGIN_MS;
+  const load = startLoad(shape.cores.load, sendCommand(daemon.grpc, shape, durationMs));
   const { before, after } = await watchWindow(daemon, load, shape);
   const { attempt_latency_ms: latency } = JSON.parse(await load.ended) as SendSummary;
   return windowOf(before, after, after.ok - before.ok, latency);
@@ -133,10 +124,10 @@ async function viaStreams(daemon: LoadTarget, shape: LoadShape, scratch: string)
   const message = join(scratch, 'message');
   await writeFile(message, grpcMessage(requestBody(shape.readingsPerRequest)));
   const durationMs = shape.warmUpMs + shape.durationMs + 2 * MARGIN_MS;
-  const load = startLoad(shape.cores.load, [
-    ...[process.execPath, STREAM_CLIENTS, daemon.grpc],
-    ...[String(shape.connections), String(durationMs), message],
-  ]);
+  const load = startLoad(
+    shape.cores.load,
+    streamsCommand(daemon.grpc, shape.connections, durationMs, message),
+  );
   const { before, after } = await watchWindow(daemon, load, shape);
   const { requests } = JSON.parse(await load.ended) as { readonly requests: number };
   const ok = await okOf(daemon);
@@ -144,7 +135,43 @@ async function viaStreams(daemon: LoadTarget, shape: LoadShape, scratch: string)
   return windowOf(before, after, after.ok - before.ok, NOT_MEASURED);
 }
 
-async function okOf(daemon: LoadTarget): Promise<number> {
+type ClosedLoop = Pick<LoadShape, 'connections' | 'streams' | 'readingsPerRequest' | 'cores'>;
+
+/** Unary calls; `-D` and what else is wanted may follow. `body` is the file with the message. */
+export function h2loadCommand(
+  target: string,
+  path: string,
+  body: string,
+  shape: ClosedLoop,
+): readonly string[] {
+  return [
+    ...['h2load', `http://${target}${path}`],
+    ...['-c', String(shape.connections), '-m', String(shape.streams)],
+    ...['-t', String(Math.min(shape.cores.loadThreads, shape.connections))],
+    ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', body],
+  ];
+}
+
+export function sendCommand(target: string, shape: ClosedLoop, durationMs: number): readonly string[] {
+  return [
+    ...[process.execPath, ENTRY, 'send', '--json', '--quiet', '--target', target],
+    ...['--readings-per-request', String(shape.readingsPerRequest)],
+    ...['--threads', String(Math.min(shape.cores.loadThreads, shape.connections))],
+    ...['--connections', String(shape.connections)],
+    ...['--concurrency', String(shape.connections * shape.streams), '--duration', `${durationMs}ms`],
+  ];
+}
+
+export function streamsCommand(
+  target: string,
+  connections: number,
+  durationMs: number,
+  message: string,
+): readonly string[] {
+  return [process.execPath, STREAM_CLIENTS, target, String(connections), String(durationMs), message];
+}
+
+export async function okOf(daemon: LoadTarget): Promise<number> {
   return (await daemon.metrics!()).get('telemetry_sink_requests_ok_total')!;
 }
 

@@ -1,7 +1,9 @@
 /** The smaller benchmarks, each once: they run, and print figures. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { benchReport, runBench } from './bench-run.ts';
+import { hasProc } from '../../bench/process-usage.ts';
+import { requirement } from '../support/requirements.ts';
+import { assertSpread, benchReport, runBench, type Spread } from './bench-run.ts';
 
 test('the encoder against the ordinary way', async () => {
   const { status, stdout, stderr } = await runBench('line-encoder', ['1', '1']);
@@ -24,8 +26,23 @@ test('the admin endpoints by autocannon', async () => {
   }
 });
 
+test('streams beside unary calls, in short turns', {
+  skip: requirement('/proc', () => hasProc),
+}, async () => {
+  const { cells } = await benchReport<{ cells: readonly Record<string, unknown>[] }>('streams', [
+    ...['--readings', '10', '--turns', '2', '--turn', '30ms', '--warm-up', '500ms', '--connections', '2'],
+  ]);
+  assert.deepEqual(
+    cells.map(({ transport, readings }) => [transport, readings]),
+    [['native', 10]],
+  );
+  for (const figures of ['unary_us', 'stream_us', 'unary_to_stream']) {
+    assertSpread(cells[0]![figures] as Spread, figures);
+  }
+});
+
 test('every benchmark explains its options', async () => {
-  for (const script of ['daemon', 'latency', 'soak', 'admin']) {
+  for (const script of ['daemon', 'latency', 'soak', 'streams', 'admin']) {
     const { status, stdout } = await runBench(script, ['--help']);
     assert.equal(status, 0);
     assert.match(stdout, /^npm run bench/);
