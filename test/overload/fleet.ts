@@ -1,7 +1,7 @@
 /**
  * Thousands of callers in a thread of their own. The same file is the thread's entry.
  *
- *   begin ──▶ calling ──end()──▶ report, thread over
+ *   begin ──all begun──▶ calling ──end()──▶ report, thread over
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -36,21 +36,23 @@ const BEGIN_INTERVAL_MS = 20;
 
 export class Fleet {
   readonly #worker: Worker;
+  /** All are connecting, or connected. */
+  readonly begun: Promise<unknown>;
 
   constructor(wish: FleetWish) {
     this.#worker = new Worker(new URL(import.meta.url), { workerData: wish });
+    this.begun = once(this.#worker, 'message');
   }
 
   /** Hangs up and reports. */
   async end(): Promise<FleetReport> {
+    await this.begun;
+    // On a busy machine the report and the exit come in one go: whoever listens for the exit behind the report misses it.
+    const exited = once(this.#worker, 'exit');
     this.#worker.postMessage('end');
     const [report] = (await once(this.#worker, 'message')) as [FleetReport];
-    await once(this.#worker, 'exit');
+    await exited;
     return report;
-  }
-
-  async kill(): Promise<void> {
-    await this.#worker.terminate();
   }
 }
 
@@ -80,10 +82,11 @@ async function call({ port, groups }: FleetWish): Promise<void> {
   const begin = setInterval(() => {
     for (const { caller } of callers.slice(begun, begun + BEGUN_AT_ONCE)) caller.begin();
     begun += BEGUN_AT_ONCE;
-    if (begun >= callers.length) clearInterval(begin);
+    if (begun < callers.length) return;
+    clearInterval(begin);
+    parentPort!.postMessage('begun');
   }, BEGIN_INTERVAL_MS);
   await once(parentPort!, 'message');
-  clearInterval(begin);
   for (const { caller } of callers) caller.end();
   // Once the sockets are closed every value has its fate.
   setImmediate(() => {

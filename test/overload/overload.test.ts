@@ -103,6 +103,7 @@ for (const transport of ['native', 'grpc-js']) {
       let report: FleetReport;
       const probes = { answered: 0, faults: [] as string[] };
       try {
+        await fleet.begun;
         const until = Date.now() + SECONDS * 1000;
         while (Date.now() < until) {
           await probe(admin, probes);
