@@ -70,7 +70,7 @@ for (const transport of TRANSPORTS) {
 
     const { status, stdout } = await load.finished;
     const summary = JSON.parse(stdout) as { delivered: boolean; failed_attempts: object };
-    assert.equal(status, 0);
+    assert.equal(status, 0, stdout);
     assert.deepEqual([summary.delivered, summary.failed_attempts], [true, {}]);
     assert.equal((await daemon.stop()).status, 0);
   });

@@ -44,6 +44,10 @@ export class ManualClock implements Clock {
     }
     this.#step(untilMs - this.#monotonicMs);
   }
+  /** The machine is paused: time passes and no timer fires before the next `advance`. */
+  standStill(forMs: number): void {
+    this.#step(forMs);
+  }
   /** The wall clock is set to another time; the monotonic one goes on. */
   jumpWall(byMs: number): void {
     this.#nowMs += byMs;

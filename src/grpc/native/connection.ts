@@ -79,6 +79,8 @@ export class Http2Connection implements SessionHost {
   /** 0 while no keepalive is on its way. */
   #pingedAtMs = 0;
   #leavingAtMs = 0;
+  /** When a sweep last found that we do not read. */
+  #heldUpAtMs = 0;
   #goAwayPings = 0;
 
   constructor(socket: Socket, host: ConnectionHost, scratch: HeaderScratch) {
@@ -302,32 +304,41 @@ export class Http2Connection implements SessionHost {
     this.#socket.destroy();
   }
 
-  /** Called once a second. */
+  /** Called once a second. While we do not read, silence is not held against the client: it may have spoken. */
   sweep(nowMs: number, elapsedMs: number): void {
     if (this.#isEnding) return;
+    const stoodStill = elapsedMs > limits.LATE_SWEEP_MS;
+    const isHeldUp = stoodStill || this.#isPaused || this.#hasYielded;
+    if (isHeldUp) this.#heldUpAtMs = nowMs;
+    const silentSince = (atMs: number): number => nowMs - Math.max(atMs, this.#heldUpAtMs);
     if (!this.#session.hasSettings) {
-      if (nowMs - this.openedAtMs > limits.PREFACE_TIMEOUT_MS) this.#socket.destroy();
+      if (silentSince(this.openedAtMs) > limits.PREFACE_TIMEOUT_MS) this.#socket.destroy();
       return;
     }
-    if (this.#session.roundTripMs === undefined && nowMs - this.openedAtMs > limits.SETTINGS_TIMEOUT_MS) {
+    const { roundTripMs, headers } = this.#session;
+    if (roundTripMs === undefined && silentSince(this.openedAtMs) > limits.SETTINGS_TIMEOUT_MS) {
       this.#fail(new ConnectionFault(ERROR_CODE.SETTINGS_TIMEOUT, 'our SETTINGS were not acknowledged'));
     } else if (
-      this.#session.headers.openStreamId !== 0 &&
-      nowMs - this.#session.headers.openedAtMs > limits.HEADER_BLOCK_TIMEOUT_MS
+      headers.openStreamId !== 0 &&
+      silentSince(headers.openedAtMs) > limits.HEADER_BLOCK_TIMEOUT_MS
     ) {
       this.#fail(new ConnectionFault(ERROR_CODE.ENHANCE_YOUR_CALM, 'a header block that does not end'));
-    } else if (this.#writer.unsentBytes > 0 && nowMs - this.#takenAtMs > limits.SLOW_READER_TIMEOUT_MS) {
+    } else if (
+      !stoodStill &&
+      this.#writer.unsentBytes > 0 &&
+      nowMs - this.#takenAtMs > limits.SLOW_READER_TIMEOUT_MS
+    ) {
       this.#socket.destroy();
     } else {
       if (this.#isLeaving && nowMs - this.#leavingAtMs > limits.GOAWAY_GRACE_MS)
         this.#session.nameLastStream();
-      this.#session.sweep(elapsedMs);
-      this.#keepAlive(nowMs);
+      this.#session.sweep(elapsedMs, isHeldUp);
+      this.#keepAlive(nowMs, isHeldUp);
     }
   }
 
-  #keepAlive(nowMs: number): void {
-    if (this.#isEnding || this.#isPaused || nowMs - this.heardAtMs < limits.KEEPALIVE_TIME_MS) {
+  #keepAlive(nowMs: number, isHeldUp: boolean): void {
+    if (this.#isEnding || isHeldUp || nowMs - this.heardAtMs < limits.KEEPALIVE_TIME_MS) {
       this.#pingedAtMs = 0;
     } else if (this.#pingedAtMs === 0) {
       this.#pingedAtMs = nowMs;

@@ -39,6 +39,8 @@ export const CONNECTION_WINDOW_BYTES = 8 * MiB;
 
 /** Time limits are looked after once a second for all connections together: no timer per connection. */
 export const SWEEP_INTERVAL_MS = 1000;
+/** So late, the thread or the machine stood still: what came meanwhile is read before anybody is judged by the clock. */
+export const LATE_SWEEP_MS = 5 * SWEEP_INTERVAL_MS;
 /** A client speaks first; one that has not in this time is none. */
 export const PREFACE_TIMEOUT_MS = 10_000;
 /** From the first to the last frame of a header block: clients send them back to back (RFC 9113 6.10 forces them to). */

@@ -107,13 +107,13 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     this.#streams.clear();
   }
 
-  /** Called once a second. */
-  sweep(elapsedMs: number): void {
+  /** Called once a second. `isHeldUp`: what the client has sent may lie unread. */
+  sweep(elapsedMs: number, isHeldUp: boolean): void {
     this.#floods.refill(elapsedMs);
     this.#streams.trim();
     for (const stream of this.#streams.all()) {
-      if (stream.isRemoteClosed) continue;
-      if (++stream.quietSweeps * elapsedMs > REQUEST_STALL_TIMEOUT_MS) stream.consumer?.onStalled();
+      if (stream.isRemoteClosed || isHeldUp) continue;
+      if ((stream.quietMs += elapsedMs) > REQUEST_STALL_TIMEOUT_MS) stream.consumer?.onStalled();
     }
   }
 
@@ -196,7 +196,7 @@ export class Http2Session implements FrameSink, HeadersSink, StreamHost, Setting
     if (from === to && !isLast) this.#floods.emptyData.take();
     const paddingBytes = end - start - (to - from);
     if (paddingBytes > 0 && !isLast) stream.grant(paddingBytes);
-    stream.quietSweeps = 0;
+    stream.quietMs = 0;
     if (!stream.countContent(to - from, isLast)) {
       this.#streamFault(stream, ERROR_CODE.PROTOCOL_ERROR);
       return;

@@ -73,7 +73,7 @@ export class Http2Stream {
   receiveWindowBytes = STREAM_WINDOW_BYTES;
   sendWindowBytes: number;
   /** Sweeps since the last DATA. */
-  quietSweeps = 0;
+  quietMs = 0;
   /** Still to come according to content-length; -1 where none was given. */
   #expectedBytes: number;
   #waiting: Buffer[] | undefined;

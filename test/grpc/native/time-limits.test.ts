@@ -139,6 +139,18 @@ test('a request that stalls is given up and gives back what it held; one that tr
   assert.equal(socket.destroyed, false);
 });
 
+test('a thread that stood still judges nobody before it has read what came meanwhile', async () => {
+  await feed(Buffer.concat([GREETING, ACK, headers()]));
+  clock.advance(limits.REQUEST_STALL_TIMEOUT_MS / 2);
+  clock.standStill(2 * limits.REQUEST_STALL_TIMEOUT_MS);
+  clock.advance(limits.SWEEP_INTERVAL_MS);
+  assert.equal(ledger.requestsInFlight, 1);
+  await feed(rawFrame(FRAME.DATA, FLAG.END_STREAM, 1, [0, 0, 0, 0, 0]));
+  clock.advance(2 * limits.SWEEP_INTERVAL_MS);
+  assert.equal(handled.length, 1);
+  assert.equal(socket.destroyed, false);
+});
+
 test('a call that is whole may take its time, up to its deadline', async () => {
   await feed(
     Buffer.concat([GREETING, ACK, headers(), rawFrame(FRAME.DATA, FLAG.END_STREAM, 1, [0, 0, 0, 0, 0])]),

@@ -177,6 +177,34 @@ test('those who are dear go on one after the other', async () => {
   assert.equal(handled.length, 300);
 });
 
+test('what is held back for however long is not held against who sent it', async () => {
+  const other = await connectOrdinary();
+  const dear = await connect();
+  costMs = 0.5;
+  const all = calls('dear', 0, 400);
+  // The last call is cut within its message.
+  const cut = all.length - 3;
+  dear.feed(all.subarray(0, cut));
+  await turns(2);
+  work(other);
+  const before = handledOf('dear');
+  assert.ok(before < 399 && dear.isPaused(), 'it waits for its turn');
+  for (let i = 0; i < 3; i++) {
+    // No turn passes meanwhile, so that it stays held back.
+    clock.advance(limits.REQUEST_STALL_TIMEOUT_MS);
+    work(other);
+  }
+  costMs = 0;
+  dear.feed(all.subarray(cut));
+  for (let i = 0; i < 10; i++) {
+    await turns(100);
+    clock.advance(1000);
+  }
+  assert.equal(handledOf('dear'), 400);
+  assert.equal(ledger.snapshot().requests.failed.deadline, 0);
+  assert.ok(isOpen(dear));
+});
+
 test('what others took of the core makes nobody dear', async () => {
   const other = await connectOrdinary();
   const socket = await connectOrdinary();
