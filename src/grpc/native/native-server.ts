@@ -72,8 +72,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #sockets = new Set<Socket>();
   readonly #turn = new TurnLimit({ [Symbol.iterator]: () => this.#connections.keys() });
   #due: Http2Connection[] = [];
-  /** Those that go on when the turn is over. */
-  /** Every socket that has something is read before these go on. */
+  /** Those that go on when the turn is over: when every socket that has something was read. */
   readonly #yielded = new TurnEnd<Http2Connection>((connection) => connection.goOn());
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
