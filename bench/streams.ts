@@ -38,6 +38,7 @@ const REST_LOOK_MS = 4;
 /** It rests when that many looks in a row saw next to nothing: timers and scrapes remain. */
 const REST_LOOKS = 3;
 const REST_CPU_US = 300;
+const MOST_TRIES = 10;
 
 const args = new BenchArguments(
   'npm run bench:streams: what a reading costs in a stream, and in a unary call',
@@ -129,8 +130,17 @@ function commandOf(kind: Kind, target: string, message: string, readings: number
   return [...h2loadCommand(target, SENSOR_PATH, message, shape), '-D', `${LOAD_MS / 1000}s`];
 }
 
-/** CPU time per request, microseconds. */
+/** CPU time per request, microseconds. A turn that the machine slept through is taken again. */
 async function costOf(daemon: DaemonUnderTest, load: RunningLoad): Promise<number> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const costUs = await takeTurn(daemon, load);
+    if (costUs !== undefined) return costUs;
+  }
+  throw new Error(`no request was answered in ${MOST_TRIES} turns`);
+}
+
+/** Undefined when no request was answered. */
+async function takeTurn(daemon: DaemonUnderTest, load: RunningLoad): Promise<number | undefined> {
   const okBefore = await okOf(daemon);
   await untilAtRest(daemon);
   const cpuBefore = cpuUs(daemon);
@@ -141,8 +151,7 @@ async function costOf(daemon: DaemonUnderTest, load: RunningLoad): Promise<numbe
   await untilAtRest(daemon);
   const usedUs = cpuUs(daemon) - cpuBefore;
   const requests = (await okOf(daemon)) - okBefore;
-  if (requests === 0) throw new Error('no request was answered in a turn');
-  return usedUs / requests;
+  return requests === 0 ? undefined : usedUs / requests;
 }
 
 async function untilAtRest(daemon: DaemonUnderTest): Promise<void> {
