@@ -47,11 +47,19 @@ function prefixed(content: Uint8Array, length: number, flag: number): Buffer {
 
 type Step = (state: { nextStreamId: number }) => Buffer;
 
+/** The bytes of `body` that a call may send before it is cancelled. */
+type CancelledBefore = (body: Buffer) => number;
+
+/** A stream's message that is whole is a request, and may be served or not when the call is cancelled behind it. */
+const beforeAnyRequest: CancelledBefore = (body) =>
+  body.length < 5 ? body.length : 4 + body.readUInt32BE(1);
+
 /** A whole call: headers, body in one or two frames, the end. */
 const callWith = (
   changes: readonly Change[],
   body: fc.Arbitrary<Buffer> = anyBody,
   fields = SEND_FIELDS,
+  cancelledBefore: CancelledBefore = (body) => body.length,
 ): fc.Arbitrary<Step> =>
   fc
     .record({
@@ -64,7 +72,7 @@ const callWith = (
     .map(({ changes, body, cut, endsApart, isCancelled }) => (state) => {
       const streamId = state.nextStreamId;
       state.nextStreamId += 2;
-      const at = Math.min(cut, body.length);
+      const at = Math.min(cut, isCancelled === 0 ? cancelledBefore(body) : body.length);
       return Buffer.concat([
         rawFrame(FRAME.HEADERS, FLAG.END_HEADERS, streamId, plainBlock([...fields, ...changes])),
         ...(at > 0 ? [rawFrame(FRAME.DATA, 0, streamId, body.subarray(0, at))] : []),
@@ -126,13 +134,13 @@ export const toleratedCalls: fc.Arbitrary<Conversation> = fc.record({
   cuts,
 });
 
-/** The same around messages of the caller's making. */
+/** The same around messages of the caller's making; what is cancelled has sent no whole request. */
 export function toleratedCallsOf(messages: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Conversation> {
   const bodies = messages.map((message) => prefixed(message, message.length, 0));
   const streamed = fc.array(bodies, { maxLength: 5 }).map((several) => Buffer.concat(several));
   const step = fc.oneof(
     { weight: 2, arbitrary: callWith(CHANGES, bodies) },
-    callWith(CHANGES, streamed, STREAM_FIELDS),
+    callWith(CHANGES, streamed, STREAM_FIELDS, beforeAnyRequest),
   );
   return fc.record({ bytes: steps(step, 12), cuts });
 }
