@@ -63,7 +63,7 @@ export class DaemonUnderTest {
   }
 
   /** Requests that were not served. Those that the load itself gave up at its end do not count. */
-  async faults(): Promise<number> {
+  async #faults(): Promise<number> {
     let faults = 0;
     for (const [name, value] of await this.metrics()) {
       const isFault = /^telemetry_sink_requests_(refused|failed)_total/.test(name);
@@ -72,7 +72,7 @@ export class DaemonUnderTest {
     return faults;
   }
 
-  /** Stops it, and throws unless it ended well and its books balance. The folder stays. */
+  /** Stops it, and throws unless it ended well. The folder stays. */
   async stop(): Promise<Balance> {
     const exit = await this.#process.stop();
     const last = this.#process.log.at(-1);
@@ -86,6 +86,20 @@ export class DaemonUnderTest {
       readingsWritten: books.readings.written ?? 0,
       text: last!.msg,
     };
+  }
+
+  /** Stops it, and throws unless its books balance too. */
+  async stopBalanced(): Promise<Balance> {
+    const balance = await this.stop();
+    if (balance.requestsDifference !== 0 || balance.readingsDifference !== 0) throw new Error(balance.text);
+    return balance;
+  }
+
+  /** Stops it, and throws unless its books balance and it served every request: else nothing was measured. */
+  async stopMeasured(): Promise<Balance> {
+    const faults = await this.#faults();
+    if (faults > 0) throw new Error(`${faults} requests were refused or failed: not a measurement`);
+    return this.stopBalanced();
   }
 
   /** After `stop`, or in place of it when something went wrong. */

@@ -126,10 +126,7 @@ async function measure({ readings, ack, transport }: Cell): Promise<Run> {
       scratch,
     });
     const peakRssBytes = readMemory(daemon.pid)?.peakRssBytes;
-    const faults = await daemon.faults();
-    if (faults > 0) throw new Error(`${faults} requests were refused or failed: not a measurement`);
-    const balance = await daemon.stop();
-    if (balance.requestsDifference !== 0 || balance.readingsDifference !== 0) throw new Error(balance.text);
+    await daemon.stopMeasured();
     return runOf(window, readings, peakRssBytes);
   } finally {
     await daemon.remove();

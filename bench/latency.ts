@@ -129,7 +129,7 @@ async function measure({ readings, ack, transport }: Cell): Promise<Run> {
             durationMs,
           })
         : undefined;
-    await daemon.stop();
+    await daemon.stopBalanced();
     return { maximum, summary, check, ...sharesOf(before, last) };
   } finally {
     await daemon.remove();

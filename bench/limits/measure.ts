@@ -116,10 +116,7 @@ async function withDaemon<T>(
   const daemon = await DaemonUnderTest.start({ parent: scratch, cores, environment });
   try {
     const result = await use(daemon);
-    const faults = await daemon.faults();
-    if (faults > 0) throw new Error(`${faults} requests were refused or failed: not a measurement`);
-    const balance = await daemon.stop();
-    if (balance.requestsDifference !== 0 || balance.readingsDifference !== 0) throw new Error(balance.text);
+    await daemon.stopMeasured();
     return result;
   } finally {
     await daemon.remove();
