@@ -4,9 +4,17 @@
  * thousands of connections that send again as soon as they are answered, a turn of grpc-js took 20 seconds and 3 GB.
  * Once sockets have brought work for TURN_MS, none is read until the turn is over.
  *
+ * Of several long turns in a row each reads only those that were not read in the ones before: epoll keeps a socket that
+ * has more at the head of its list, and one client whose requests fill a turn would be read in every turn, and others in
+ * none. Such a round is over when a turn ends by itself, for then all who were not waiting have been read, or when
+ * nobody is left.
+ *
  *   resting ──work──▶ running ──work, TURN_MS later──▶ held: nothing is read
- *      ▲                 │                               │
- *      └──turn is over───┴───────────────────────────────┘
+ *      ▲                │   ▲                             │
+ *      └─turn is over:──┘   └─turn is over: who has not───┘
+ *        all are read         been read in this round is
+ *
+ * Invariant: outside `held` a socket that is not paused is read, or waits and the end of a turn is to come.
  */
 import type { Socket } from 'node:net';
 import { invariant } from '../base/assert.ts';
@@ -23,7 +31,12 @@ interface ReadingHandle {
 export class TurnLimit {
   readonly #sockets: Iterable<Socket>;
   #state: 'resting' | 'running' | 'held' = 'resting';
-  #sinceMs = 0;
+  /** When the turn brought its first work. */
+  #sinceMs: number | undefined;
+  /** What each had been read at the beginning of the round, if there is one. */
+  #readBefore: Map<Socket, number> | undefined;
+  /** Who waits for the others of the round. */
+  #waiting: Socket[] = [];
 
   /** Of all connections of the thread. */
   constructor(sockets: Iterable<Socket>) {
@@ -32,22 +45,53 @@ export class TurnLimit {
 
   /** A socket has brought something. */
   onWork(nowMs: number): void {
-    if (this.#state === 'resting') {
-      this.#state = 'running';
-      this.#sinceMs = nowMs;
-      setImmediate(this.#onTurnOver);
-    } else if (this.#state === 'running' && nowMs - this.#sinceMs > TURN_MS) {
+    if (this.#state === 'resting') this.#run();
+    this.#sinceMs ??= nowMs;
+    if (this.#state === 'running' && nowMs - this.#sinceMs > TURN_MS) {
       this.#state = 'held';
       for (const socket of this.#sockets) handleOf(socket)?.readStop();
     }
   }
 
+  #run(): void {
+    this.#state = 'running';
+    this.#sinceMs = undefined;
+    // Behind the reads of this turn, or of the next one when it is asked for at the end of a turn.
+    setImmediate(this.#onTurnOver);
+  }
+
   readonly #onTurnOver = (): void => {
-    if (this.#state === 'held') {
-      for (const socket of this.#sockets) if (!socket.isPaused()) handleOf(socket)?.readStart();
-    }
+    const isHeld = this.#state === 'held';
     this.#state = 'resting';
+    if (isHeld) {
+      this.#readThoseLeft();
+      return;
+    }
+    for (const socket of this.#waiting) readAgain(socket);
+    this.#waiting = [];
+    this.#readBefore = undefined;
   };
+
+  #readThoseLeft(): void {
+    const before = this.#readBefore;
+    const left: Socket[] = [];
+    this.#waiting = [];
+    for (const socket of this.#sockets) {
+      // A connection that came later had read nothing then.
+      const isLeft = before === undefined || (before.get(socket) ?? 0) === socket.bytesRead;
+      (isLeft ? left : this.#waiting).push(socket);
+    }
+    if (left.length === 0) left.push(...this.#waiting.splice(0));
+    if (this.#waiting.length === 0)
+      this.#readBefore = new Map(left.map((socket) => [socket, socket.bytesRead]));
+    for (const socket of left) readAgain(socket);
+    // Nobody may have anything to say, and then nothing else would end the round.
+    this.#run();
+  }
+}
+
+function readAgain(socket: Socket): void {
+  if (!socket.isPaused()) handleOf(socket)?.readStart();
 }
 
 /** Null once it is closed. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { TurnLimit } from '../../src/grpc/turn-limit.ts';
 
 const SOCKETS = 12;
@@ -10,19 +10,7 @@ const SOCKETS = 12;
 const READ_MS = 60;
 
 test('a long turn ends, every socket has its read in a later one, and who is paused stays so', async (t) => {
-  const accepted: Socket[] = [];
-  const limit = new TurnLimit(accepted);
-  const server = createServer((socket) => accepted.push(socket)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const clients = Array.from({ length: SOCKETS }, () => connect(port, '127.0.0.1'));
-  t.after(() => {
-    for (const socket of [...clients, ...accepted]) socket.destroy();
-    server.close();
-  });
-  await Promise.all(clients.map((client) => once(client, 'connect')));
-  while (accepted.length < SOCKETS) await new Promise(setImmediate);
-
+  const { limit, accepted, clients } = await connected(t, SOCKETS);
   let nowMs = 0;
   let turn = 0;
   const turnOf = new Map<Socket, number>();
@@ -53,3 +41,63 @@ test('a long turn ends, every socket has its read in a later one, and who is pau
   accepted[0]!.resume();
   await once(accepted[0]!, 'data');
 });
+
+test('clients who could fill every turn do not keep the others from being read', {
+  timeout: 60_000,
+}, async (t) => {
+  const greedy = 3;
+  const { limit, accepted, clients } = await connected(t, greedy + 1);
+  let nowMs = 0;
+  let turns = 0;
+  let isOver = false;
+  const nextTurn = (): void => {
+    turns++;
+    if (!isOver) setImmediate(nextTurn);
+  };
+  const turnsWaited: number[] = [];
+  for (const socket of accepted.slice(0, greedy)) socket.on('data', () => limit.onWork((nowMs += READ_MS)));
+  const rounds = new Promise<void>((resolve) => {
+    accepted[greedy]!.on('data', () => {
+      limit.onWork(nowMs);
+      turnsWaited.push(turns);
+      turns = 0;
+      if (turnsWaited.length === 10) resolve();
+      else clients[greedy]!.write('again');
+    });
+  });
+  // Each has more than could be read in all turns of the test.
+  for (const client of clients.slice(0, greedy)) {
+    const more = (): void => {
+      while (client.write(Buffer.alloc(1 << 20)));
+      client.once('drain', more);
+    };
+    more();
+  }
+  clients[greedy]!.write('once');
+  setImmediate(nextTurn);
+  await rounds;
+  isOver = true;
+  // One turn for each of them, one to begin the round, and two for the way of the answer through this loop.
+  assert.ok(Math.max(...turnsWaited) <= greedy + 4, `turns without a read: ${turnsWaited}`);
+});
+
+/** As many connections as asked for, from both ends, in the same order. */
+async function connected(t: TestContext, count: number) {
+  const accepted: Socket[] = [];
+  const limit = new TurnLimit(accepted);
+  const server = createServer((socket) => accepted.push(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const clients: Socket[] = [];
+  t.after(() => {
+    for (const socket of [...clients, ...accepted]) socket.destroy();
+    server.close();
+  });
+  while (clients.length < count) {
+    const client = connect(port, '127.0.0.1');
+    clients.push(client);
+    await once(client, 'connect');
+    while (accepted.length < clients.length) await new Promise(setImmediate);
+  }
+  return { limit, accepted, clients };
+}
