@@ -14,7 +14,7 @@
  *      └─turn is over:──┘   └─turn is over: who has not───┘
  *        all are read         been read in this round is
  *
- * Invariant: outside `held` a socket that is not paused is read, or waits and the end of a turn is to come.
+ * Invariant: outside `held` a socket that Node takes for being read is, or waits and the end of a turn is to come.
  */
 import type { Socket } from 'node:net';
 import { invariant } from '../base/assert.ts';
@@ -24,6 +24,8 @@ const TURN_MS = 100;
 
 /** Below Node's API: a socket that node:http2 has taken over is read past it, and pause() does nothing there. */
 interface ReadingHandle {
+  /** What Node takes for granted. It knows nothing of our stops: to start, `resume()` waits until this is false. */
+  readonly reading: boolean;
   readStart(): void;
   readStop(): void;
 }
@@ -90,15 +92,17 @@ export class TurnLimit {
   }
 }
 
+/** Unless Node itself has stopped it since. A pause alone need not: then Node goes on until its buffer is full. */
 function readAgain(socket: Socket): void {
-  if (!socket.isPaused()) handleOf(socket)?.readStart();
+  const handle = handleOf(socket);
+  if (handle?.reading === true) handle.readStart();
 }
 
 /** Null once it is closed. */
 function handleOf(socket: Socket): ReadingHandle | null {
   const { _handle: handle } = socket as unknown as { readonly _handle: ReadingHandle | null };
   invariant(
-    handle === null || (typeof handle.readStart === 'function' && typeof handle.readStop === 'function'),
+    handle === null || (typeof handle.reading === 'boolean' && typeof handle.readStart === 'function'),
     'sockets have no handle that can be told to stop reading any more',
   );
   return handle;

@@ -81,6 +81,21 @@ test('clients who could fill every turn do not keep the others from being read',
   assert.ok(Math.max(...turnsWaited) <= greedy + 4, `turns without a read: ${turnsWaited}`);
 });
 
+test('who pauses in a long turn and goes on behind it is read again', { timeout: 60_000 }, async (t) => {
+  const { limit, accepted, clients } = await connected(t, 1);
+  const [socket] = accepted;
+  clients[0]!.write('work');
+  await once(socket!, 'data');
+  limit.onWork(0);
+  limit.onWork(1000);
+  socket!.pause();
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  socket!.resume();
+  clients[0]!.write('more');
+  const [data] = (await once(socket!, 'data')) as [Buffer];
+  assert.equal(data.toString(), 'more');
+});
+
 /** As many connections as asked for, from both ends, in the same order. */
 async function connected(t: TestContext, count: number) {
   const accepted: Socket[] = [];
