@@ -6,6 +6,8 @@ export class PaperSocket extends Duplex {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 40_000;
   readonly written: Buffer[] = [];
+  /** Nothing of the system's stands behind it: the end of a long turn, as on a slow machine, has nothing to stop. */
+  readonly _handle = null;
 
   override _read(): void {}
   override _write(chunk: Buffer, _encoding: string, onDone: () => void): void {
