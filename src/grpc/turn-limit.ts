@@ -76,14 +76,14 @@ export class TurnLimit {
 
   #readThoseLeft(): void {
     const before = this.#readBefore;
-    const left: Socket[] = [];
+    let left: Socket[] = [];
     this.#waiting = [];
     for (const socket of this.#sockets) {
       // A connection that came later had read nothing then.
       const isLeft = before === undefined || (before.get(socket) ?? 0) === socket.bytesRead;
       (isLeft ? left : this.#waiting).push(socket);
     }
-    if (left.length === 0) left.push(...this.#waiting.splice(0));
+    if (left.length === 0) [left, this.#waiting] = [this.#waiting, left];
     if (this.#waiting.length === 0)
       this.#readBefore = new Map(left.map((socket) => [socket, socket.bytesRead]));
     for (const socket of left) readAgain(socket);
