@@ -65,20 +65,29 @@ test('clients who could fill every turn do not keep the others from being read',
       else clients[greedy]!.write('again');
     });
   });
-  // Each has more than could be read in all turns of the test.
-  for (const client of clients.slice(0, greedy)) {
-    const more = (): void => {
-      while (client.write(Buffer.alloc(1 << 20)));
-      client.once('drain', more);
-    };
-    more();
-  }
+  for (const client of clients.slice(0, greedy)) sendWithoutEnd(client);
   clients[greedy]!.write('once');
   setImmediate(nextTurn);
   await rounds;
   isOver = true;
   // One turn for each of them, one to begin the round, and two for the way of the answer through this loop.
   assert.ok(Math.max(...turnsWaited) <= greedy + 4, `turns without a read: ${turnsWaited}`);
+});
+
+test('where all could fill every turn, each has its own', { timeout: 60_000 }, async (t) => {
+  const { limit, accepted, clients } = await connected(t, 4);
+  let nowMs = 0;
+  const reads = new Map<Socket, number>(accepted.map((socket) => [socket, 0]));
+  for (const socket of accepted) {
+    socket.on('data', () => {
+      limit.onWork((nowMs += READ_MS));
+      reads.set(socket, reads.get(socket)! + 1);
+    });
+  }
+  for (const client of clients) sendWithoutEnd(client);
+  for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+  const [least, most] = [Math.min(...reads.values()), Math.max(...reads.values())];
+  assert.ok(least > 0 && most <= 3 * least, `reads: ${[...reads.values()]}`);
 });
 
 test('who pauses in a long turn and goes on behind it is read again', { timeout: 60_000 }, async (t) => {
@@ -95,6 +104,12 @@ test('who pauses in a long turn and goes on behind it is read again', { timeout:
   const [data] = (await once(socket!, 'data')) as [Buffer];
   assert.equal(data.toString(), 'more');
 });
+
+/** There is always more than a turn can read. */
+function sendWithoutEnd(client: Socket): void {
+  while (client.write(Buffer.alloc(1 << 20)));
+  client.once('drain', () => sendWithoutEnd(client));
+}
 
 /** As many connections as asked for, from both ends, in the same order. */
 async function connected(t: TestContext, count: number) {
