@@ -1,15 +1,27 @@
 /**
  * What attackers cost the honest: goodput at half of the daemon's maximum, without and with each attack of the corpus
- * (test/hostile). Exits with 1 when one costs more than `--most`. `npm run test:hostile` runs it behind the corpus' own test.
+ * (test/hostile), in pairs of neighbours. Exits with 1 when one costs more than `--most`. `npm run test:hostile` runs it behind the
+ * corpus' own test.
+ *
+ *   every attack once ──lost half of what is allowed, or more──▶ --pairs of it ──▶ the median counts
  */
 
 import { CORPUS } from '../test/hostile/corpus.ts';
 import { Raiders } from '../test/hostile/raiders.ts';
 import { BenchArguments, formatDurationMs } from './arguments.ts';
+import { AttackedGoodput, type Goodput, type Pair } from './attacked-goodput.ts';
 import { commonOptions, commonWish, daemonEnvironment, noteOf, transportName } from './common-options.ts';
 import { chooseOneCore, holdThisProcess } from './cores.ts';
 import { DaemonUnderTest } from './daemon-under-test.ts';
-import { figure, markdownTable, rounded, spreadOf } from './figures.ts';
+import {
+  figure,
+  markdownTable,
+  rounded,
+  roundedSpread,
+  type Spread,
+  spreadOf,
+  spreadText,
+} from './figures.ts';
 import { describeMachine } from './machine.ts';
 import { measureMaximum } from './maximum.ts';
 import { runPaced } from './paced-load.ts';
@@ -26,14 +38,20 @@ const args = new BenchArguments('npm run bench:hostile: what each attack costs h
   },
   raiders: { default: '8', help: 'Attackers at a time' },
   duration: { default: '4s', help: 'Length of a run' },
+  'maximum-duration': { default: '1s', help: 'Length of the run before each pair that finds the maximum' },
+  pairs: { default: '5', help: 'Runs without and with an attack that may have cost too much' },
   most: { default: '0.1', help: 'Loss of goodput that is still allowed' },
   ...commonOptions,
 });
 const common = commonWish(args);
 const durationMs = args.durationMs('duration');
+const maximumDurationMs = args.durationMs('maximum-duration');
+const pairCount = args.count('pairs');
 const most = args.number('most');
 const readings = args.count('readings');
 const raiderCount = args.count('raiders');
+const scratch = makeScratch(args.text('folder'));
+const machine = describeMachine(scratch);
 // The daemon has one core: attackers who do not share it could take nothing from anybody.
 const allCores = chooseOneCore({ daemon: args.text('daemon-cores'), load: args.text('load-cores') });
 const { cores, own } = holdThisProcess(allCores);
@@ -52,46 +70,24 @@ if (attacks.length === 0) args.fail(`--attack ${args.text('attack')}: none is ca
 interface Result {
   readonly attack: string;
   readonly transport: string;
-  /** Acknowledged of what was planned. */
-  readonly calm: number;
-  readonly attacked: number;
-  readonly p99CalmMs: number;
-  readonly p99AttackedMs: number;
-  readonly raiderConnections: number;
-  readonly raiderBytes: number;
+  readonly pairs: readonly Pair[];
+  /** Acknowledged per second, with the attack, of those without. */
+  readonly goodput: Spread;
 }
 
-const scratch = makeScratch(args.text('folder'));
-const machine = describeMachine(scratch);
 const raiders = new Raiders();
 const results: Result[] = [];
-const rates: Record<string, number> = {};
+const rates: Record<string, Spread> = {};
+let takenAgain = 0;
 for (const transport of common.transports) {
   const environment = daemonEnvironment(transport, 'written', { INGEST_THREADS: '1', RETAIN_FILES: '2' });
   const daemon = await DaemonUnderTest.start({ parent: scratch, cores, environment });
   try {
-    const shape = { ...common, cores, scratch, readingsPerRequest: readings };
-    const requestsPerSecond = (await measureMaximum(daemon, shape, 3000)) * args.number('share', 0.001);
-    rates[transportName(transport)] = Math.round(requestsPerSecond);
-    let calm: Honest | undefined;
-    for (const [i, { name }] of attacks.entries()) {
-      // The calm is measured anew now and then: the machine has other work, and not always the same.
-      if (calm === undefined || i % 5 === 0) calm = await honest(daemon, requestsPerSecond);
-      await raiders.attack(name, daemon.grpc, raiderCount, RAIDERS_ADDRESS);
-      const attacked = await honest(daemon, requestsPerSecond);
-      const { connections, bytes } = await raiders.end();
-      results.push({
-        attack: name,
-        transport: transportName(transport),
-        calm: calm.share,
-        attacked: attacked.share,
-        p99CalmMs: calm.p99Ms,
-        p99AttackedMs: attacked.p99Ms,
-        raiderConnections: connections,
-        raiderBytes: bytes,
-      });
-      console.error(`${transportName(transport)}, ${name}: goodput ${percent(attacked.share / calm.share)}`);
-    }
+    const all = await attackAll(daemon, transportName(transport));
+    results.push(...all);
+    rates[transportName(transport)] = spreadOf(
+      all.flatMap(({ pairs }) => pairs.map(({ requestsPerSecond }) => requestsPerSecond)),
+    );
     await daemon.stopBalanced();
   } finally {
     await daemon.remove();
@@ -99,12 +95,43 @@ for (const transport of common.transports) {
 }
 await raiders.close();
 
-interface Honest {
-  readonly share: number;
-  readonly p99Ms: number;
+async function attackAll(daemon: DaemonUnderTest, transport: string): Promise<readonly Result[]> {
+  const shape = { ...common, cores, scratch, readingsPerRequest: readings };
+  const measured = new AttackedGoodput(
+    {
+      maximum: () => measureMaximum(daemon, shape, maximumDurationMs),
+      honest: (requestsPerSecond) => honest(daemon, requestsPerSecond),
+      attack: (name) => raiders.attack(name, daemon.grpc, raiderCount, RAIDERS_ADDRESS),
+      endAttack: () => raiders.end(),
+    },
+    args.number('share', 0.001),
+  );
+  const found = new Map<string, Pair[]>();
+  const take = async (name: string, pairs: Pair[]): Promise<void> => {
+    const pair = await measured.pair(name);
+    pairs.push(pair);
+    console.error(`${transport}, ${name}: goodput ${percent(goodputOf(pair))}`);
+  };
+  for (const { name } of attacks) {
+    const pairs: Pair[] = [];
+    found.set(name, pairs);
+    await take(name, pairs);
+  }
+  const doubtful = [...found].filter(([, [pair]]) => 1 - goodputOf(pair!) >= most / 2);
+  // All of them in turn, so that the pairs of one lie minutes apart.
+  for (let n = 1; n < pairCount; n++) for (const [name, pairs] of doubtful) await take(name, pairs);
+  takenAgain += measured.takenAgain;
+  return [...found].map(([attack, pairs]) => ({
+    ...{ attack, transport, pairs },
+    goodput: spreadOf(pairs.map(goodputOf)),
+  }));
 }
 
-async function honest(daemon: DaemonUnderTest, requestsPerSecond: number): Promise<Honest> {
+function goodputOf({ calm, attacked }: Pair): number {
+  return attacked.share / calm.share;
+}
+
+async function honest(daemon: DaemonUnderTest, requestsPerSecond: number): Promise<Goodput> {
   const report = await runPaced({
     ...{ target: daemon.grpc, requestsPerSecond, readingsPerRequest: readings, scratch, cores },
     ...{ connections: common.connections, warmUpMs: WARM_UP_MS, durationMs },
@@ -120,12 +147,20 @@ function percent(share: number): string {
   return `${figure(share * 100)}%`;
 }
 
-const lost = ({ calm, attacked }: Result): number => 1 - attacked / calm;
+/** Goodput as printed: of one pair, or the median of several with their ends. */
+function goodputText({ goodput: { median, min, max }, pairs }: Result): string {
+  return pairs.length === 1 ? percent(median) : `${percent(median)} (${percent(min)} to ${percent(max)})`;
+}
+
+const medianOf = ({ pairs }: Result, of: (pair: Pair) => number): number => spreadOf(pairs.map(of)).median;
+const lost = ({ goodput }: Result): number => 1 - goodput.median;
 const tooMuch = results.filter((result) => lost(result) > most);
+const restless = results.flatMap(({ pairs }) => pairs).filter(({ isSteady }) => !isSteady).length;
 const header = [
   'transport',
   'attack',
   'goodput',
+  'pairs',
   'p99 ms',
   'p99 ms without',
   'attackers came',
@@ -134,16 +169,20 @@ const header = [
 const rows = results.map((result) => [
   result.transport,
   result.attack,
-  percent(result.attacked / result.calm),
-  figure(result.p99AttackedMs),
-  figure(result.p99CalmMs),
-  String(result.raiderConnections),
-  figure(result.raiderBytes / (1 << 20)),
+  goodputText(result),
+  String(result.pairs.length),
+  figure(medianOf(result, ({ attacked }) => attacked.p99Ms)),
+  figure(medianOf(result, ({ calm }) => calm.p99Ms)),
+  figure(medianOf(result, ({ raiderConnections }) => raiderConnections)),
+  figure(medianOf(result, ({ raiderBytes }) => raiderBytes) / (1 << 20)),
 ]);
 const verdict =
   tooMuch.length === 0
     ? `No attack cost more than ${percent(most)}.`
     : `Cost more than ${percent(most)}: ${tooMuch.map(({ transport, attack }) => `${attack} (${transport})`).join(', ')}.`;
+const rateText = Object.entries(rates)
+  .map(([transport, rate]) => `${transport}: ${spreadText(rate)} requests/s`)
+  .join(', ');
 deliver(
   {
     name: 'hostile',
@@ -151,22 +190,30 @@ deliver(
     command: reprintCommand('bench:hostile'),
     machine,
     conditions: [
-      `Honest load: open loop (bench/paced-clients.ts), ${readings} readings per request over ${common.connections} connections (${addressing === 'each' ? 'each with an address of its own' : 'all with one address: one client'}), at ${args.text('share')} of the maximum measured before (${Object.entries(
-        rates,
-      )
-        .map(([transport, rate]) => `${transport}: ${rate} requests/s`)
-        .join(', ')}).`,
+      `Honest load: open loop (bench/paced-clients.ts), ${readings} readings per request over ${common.connections} connections (${addressing === 'each' ? 'each with an address of its own' : 'all with one address: one client'}), at ${args.text('share')} of the maximum that was measured right before (${rateText}).`,
       `${raiderCount} attackers at a time, each back as soon as it is thrown out, as fast as the daemon takes it.`,
       'Goodput: requests acknowledged per second with the attack, of those without. ACK=written, one ingest thread.',
-      `${formatDurationMs(durationMs)} each. Pinned: ${cores.text}; attackers on ${own}${RAIDERS_ADDRESS === undefined ? '' : `, from an address of their own`}.`,
+      `${formatDurationMs(durationMs)} each. An attack that cost ${percent(most / 2)} or more was run ${pairCount} times, and the median counts (in brackets, the ends).`,
+      `${takenAgain} pairs were taken again because the machine changed its speed meanwhile, ${restless} stand although it did (bench/attacked-goodput.ts).`,
+      `Pinned: ${cores.text}; attackers on ${own}${RAIDERS_ADDRESS === undefined ? '' : `, from an address of their own`}.`,
       ...noteOf(args),
     ],
     body: `${markdownTable([header, ...rows])}\n\n${verdict}`,
     figures: {
       most_loss: most,
-      requests_per_second: rates,
-      goodput: spreadOf(results.map(({ calm, attacked }) => attacked / calm)),
-      attacks: results.map((result) => ({ ...result, lost: rounded(lost(result)) })),
+      requests_per_second: Object.fromEntries(
+        Object.entries(rates).map(([transport, rate]) => [transport, roundedSpread(rate)]),
+      ),
+      goodput: roundedSpread(spreadOf(results.map(({ goodput }) => goodput.median))),
+      taken_again: takenAgain,
+      restless,
+      attacks: results.map((result) => ({
+        attack: result.attack,
+        transport: result.transport,
+        goodput: roundedSpread(result.goodput),
+        lost: rounded(lost(result)),
+        pairs: result.pairs,
+      })),
     },
   },
   common,

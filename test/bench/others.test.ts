@@ -41,8 +41,26 @@ test('streams beside unary calls, in short turns', {
   }
 });
 
+test('an attack, and what it costs the honest', async () => {
+  const { attacks, taken_again: takenAgain } = await benchReport<{
+    attacks: readonly { attack: string; goodput: Spread; pairs: readonly object[] }[];
+    taken_again: number;
+  }>('hostile', [
+    ...['--attack', 'rapid reset', '--duration', '300ms', '--maximum-duration', '200ms', '--pairs', '2'],
+    // However it goes on the machine of a test.
+    ...['--most', '1', '--connections', '2', '--raiders', '2', '--share', '0.1'],
+  ]);
+  assert.deepEqual(
+    attacks.map(({ attack }) => attack),
+    ['rapid reset'],
+  );
+  assertSpread(attacks[0]!.goodput, 'goodput');
+  assert.ok(attacks[0]!.pairs.length === 1 || attacks[0]!.pairs.length === 2);
+  assert.ok(takenAgain >= 0);
+});
+
 test('every benchmark explains its options', async () => {
-  for (const script of ['daemon', 'latency', 'soak', 'streams', 'admin']) {
+  for (const script of ['daemon', 'latency', 'soak', 'streams', 'admin', 'hostile']) {
     const { status, stdout } = await runBench(script, ['--help']);
     assert.equal(status, 0);
     assert.match(stdout, /^npm run bench/);
