@@ -160,6 +160,11 @@ export class FairShare {
     return this.#state[STATE.crowdedAtMs]! !== 0;
   }
 
+  /** Others want some of the queue as well. */
+  get isContended(): boolean {
+    return this.#state[STATE.queueShare]! !== Number.POSITIVE_INFINITY;
+  }
+
   /** The client asks for so much, whatever comes of it. */
   asked(client: Client, row: number, bytes: number, nowMs: number): void {
     const { rateDemand, queueDemand } = this.table.cells;

@@ -188,6 +188,12 @@ export class SensorService {
     return fairShare?.isCrowded === true && !fairShare.isWithinQueueShare(client, clock.monotonicMs());
   }
 
+  /** It is its own requests that leave no place in the line, while others want room as well: it sends more than it could ever get. */
+  #isOwnDoing(client: Client): boolean {
+    const { fairShare, waitLine } = this.#deps;
+    return fairShare?.isContended === true && waitLine.isMostOf(client);
+  }
+
   #wait(
     arrived: Uint8Array,
     receivedAtMs: number,
@@ -231,6 +237,7 @@ export class SensorService {
     const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
       client.refusedRequests++;
+      isOverShare ||= this.#isOwnDoing(client);
       respond(queueFull('not waiting', isOverShare, QUEUE_FULL_RETRY_AFTER_MS));
       return;
     }

@@ -87,6 +87,11 @@ export class WaitLine {
     return this.#waiting === 0 || (!this.#isShort && !this.#lines.has(client));
   }
 
+  /** Half of what may stand here is this client's, or more. */
+  isMostOf(client: object): boolean {
+    return 2 * (this.#lines.get(client)?.bytes ?? 0) >= this.#options.capacityBytes;
+  }
+
   /**
    * `why` it does not go on at once. False when the waiter may not stand here: the caller refuses it. Else a
    * function that withdraws it.

@@ -156,3 +156,17 @@ test('turns are of bytes: large requests bring a client no more than small ones'
   giveRoom(1000);
   assert.equal(taken(), 'large 3,small 6,small 7,small 8,small 9');
 });
+
+test('who has half of a line is known, whatever others have', () => {
+  const { line, waiter, giveRoom } = lineUnderTest();
+  const two = {};
+  assert.equal(line.isMostOf(two), false);
+  line.enter(waiter('a', 499, undefined, two));
+  assert.equal(line.isMostOf(two), false);
+  line.enter(waiter('b', 1, undefined, two));
+  assert.equal(line.isMostOf(two), true);
+  line.enter(waiter('c', 400));
+  assert.equal(line.isMostOf(two), true);
+  giveRoom(1000);
+  assert.equal(line.isMostOf(two), false);
+});
