@@ -76,6 +76,12 @@ export interface GrpcServerEvents {
   onHandlerFault(error: unknown): void;
 }
 
+/** The work that an ordinary request makes: how fast the machine is now is told by how long it takes. */
+export interface OrdinaryWork {
+  readonly requestBytes: number;
+  readonly run: () => unknown;
+}
+
 export interface GrpcServerDeps {
   readonly ledger: Ledger;
   readonly clock: Clock;
@@ -87,6 +93,8 @@ export interface GrpcServerDeps {
   readonly door?: Door;
   /** Left out: MAX_CONNECTIONS and RECEIVE_BUFFER_BYTES are this server's alone. */
   readonly budgets?: GrpcBudgets;
+  /** For a transport that divides its thread's time. Left out: the machine is taken for a fast one. */
+  readonly ordinaryWork?: OrdinaryWork;
 }
 
 /** Counters only grow; the others are what is true now. */

@@ -4,6 +4,7 @@ import { BufferPool } from '../../src/base/buffer-pool.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { openDoor } from '../../src/grpc/caller.ts';
 import { type ConnectionHost, Http2Connection } from '../../src/grpc/native/connection.ts';
+import { DearLimit } from '../../src/grpc/native/dear-limit.ts';
 import { DearTurns } from '../../src/grpc/native/dear-turns.ts';
 import { RECEIVE_POOL_BYTES } from '../../src/grpc/native/limits.ts';
 import { RequestHeadBuilder, TrailerCheck } from '../../src/grpc/native/request-head.ts';
@@ -45,6 +46,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     onWork: () => {},
     onYield: (connection) => setImmediate(() => connection.goOn()),
     dear: new DearTurns(systemClock),
+    dearLimit: new DearLimit(systemClock, undefined),
     heldBack: 0,
   };
   const server = createServer({ noDelay: true }, (socket) => new Http2Connection(socket, host, scratch));

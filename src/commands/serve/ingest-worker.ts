@@ -27,6 +27,7 @@ import {
   type IngestReady,
   STATE,
 } from './ingest-messages.ts';
+import { ordinaryWork } from './ordinary-work.ts';
 import { runWorker } from './worker-thread.ts';
 
 await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
@@ -65,6 +66,7 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
       onConnectionRefused: (peer) => activity.connectionRefused(peer),
       onHandlerFault: (error) => dieOf(error),
     },
+    ordinaryWork: ordinaryWork(),
     budgets: {
       connections: new SharedBudget(grpc.maxConnections, shares.connections, index),
       receive: new ByteAllowance(grpc.receiveBufferBytes, shares.receive, index),

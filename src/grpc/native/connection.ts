@@ -18,6 +18,7 @@ import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import { Caller, type Door } from '../caller.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
+import type { DearLimit } from './dear-limit.ts';
 import type { DearTurns } from './dear-turns.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -47,6 +48,7 @@ export interface ConnectionHost {
   /** The connection has had its turn: `goOn` is to be called once the others had theirs. */
   onYield(connection: Http2Connection): void;
   readonly dear: DearTurns;
+  readonly dearLimit: DearLimit;
   /** How many connections keep what they have read (READ_BUFFER_BYTES each) until then: MAX_HELD_BACK at most. */
   heldBack: number;
 }
@@ -73,7 +75,7 @@ export class Http2Connection implements SessionHost {
   /** It has had its share of this turn. */
   #hasYielded = false;
   /** Of the thread; the kernel hands on up to 2 MiB of one socket before it looks at another. */
-  readonly #share = new TurnShare();
+  readonly #share: TurnShare;
   #heldBack: Buffer | undefined;
   #takenAtMs: number;
   /** 0 while no keepalive is on its way. */
@@ -89,6 +91,7 @@ export class Http2Connection implements SessionHost {
     this.openedAtMs = host.clock.monotonicMs();
     this.heardAtMs = this.openedAtMs;
     this.#takenAtMs = this.openedAtMs;
+    this.#share = new TurnShare(host.dearLimit);
     this.#writer = new FrameWriter(socket, host.buffers, this.#onDue, this.#onTaken);
     this.#session = new Http2Session(this.#writer, this, scratch);
     this.#reader = new FrameReader(this.#session, host.memory);

@@ -74,8 +74,15 @@ export const TURN_SHARE_MS = 1;
  * each of which that is not known yet. Shorter: an acknowledgement takes a few turns.
  */
 export const DEAR_TURN_SHARE_MS = 0.5;
-/** Work in a read of 64 KiB that makes a connection one of those. Small honest requests make a half of it. */
-export const DEAR_MS = 2;
+/** Work in a read of 64 KiB that makes no connection one of those, however fast the machine: twice what small honest requests make on a fast one. */
+export const DEAR_LEAST_MS = 2;
+/**
+ * More does when it is so many times what ordinary requests make of 64 KiB (dear-limit.ts). Honest ones make 0.6 to 1.2 of that,
+ * whatever their size; readings of a thousand labels, the least of what is to be caught, three and a half and more.
+ */
+export const DEAR_FACTOR = 3;
+/** And what is more than this does on any machine. */
+export const DEAR_MOST_MS = 16;
 /** They then rest for so many times as long as they worked, if others have work: these have four fifths of the thread. */
 export const DEAR_REST_FACTOR = 4;
 /** In a read of 64 KiB: with more calls than this that could never succeed a connection is one of those. A gateway may have some. */

@@ -27,6 +27,7 @@ import { TurnLimit } from '../turn-limit.ts';
 import type { Handler, Method } from './call-objects.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
+import { DearLimit } from './dear-limit.ts';
 import { DearTurns } from './dear-turns.ts';
 import { GOODBYE_MS, MAX_QUESTION_BYTES, RECEIVE_POOL_BYTES, SWEEP_INTERVAL_MS } from './limits.ts';
 import { type RequestHead, RequestHeadBuilder, TrailerCheck } from './request-head.ts';
@@ -54,6 +55,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly buffers = new WriteBuffers();
   readonly memory = new BufferPool(RECEIVE_POOL_BYTES);
   readonly dear: DearTurns;
+  readonly dearLimit: DearLimit;
   heldBack = 0;
   readonly maxStreams: number;
   readonly #limits: GrpcLimits;
@@ -89,6 +91,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#deps = deps;
     this.clock = deps.clock;
     this.dear = new DearTurns(deps.clock);
+    this.dearLimit = new DearLimit(deps.clock, deps.ordinaryWork);
     this.door = deps.door ?? openDoor;
     this.maxStreams = limits.maxStreamsPerConnection;
     const budget = new ReceiveBudget(limits.receiveBufferBytes, deps.budgets?.receive);

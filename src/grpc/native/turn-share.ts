@@ -2,7 +2,7 @@
  * How much of its thread a connection takes. A turn of the event loop gives each socket that has something its read; what
  * comes back to back belongs to one turn.
  *
- *               ┌──2 ms of work in 64 KiB, or calls in vain──▶ dear ──neither──┐
+ *               ┌──far more work than requests make, or calls in vain──▶ dear ──neither──┐
  *   watched ────┤                                                              ▼
  *      ▲        └──neither───────────────────────────────────────────────▶ ordinary
  *      └──────────────────looks like that much work──────────────────────────┘
@@ -14,26 +14,33 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Caller } from '../caller.ts';
-import { DEAR_MS, DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
+import type { DearLimit } from './dear-limit.ts';
+import { DEAR_LEAST_MS, DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
+import { OwnWork } from './own-work.ts';
 import { READ_BUFFER_BYTES } from './shared-reads.ts';
 
 export class TurnShare {
   state: 'watched' | 'ordinary' | 'dear' = 'watched';
-  /** What the last chunk took: CPU time, but of an ordinary connection. */
+  /** What the last chunk took: of the thread, but of an ordinary connection by the clock on the wall. */
   workedMs = 0;
+  readonly #own = new OwnWork();
   /** Of the turn, and of the chunk. */
   #turnSinceMs = 0;
   #chunkSinceMs = 0;
-  #chunkCpuSinceMs = 0;
   #untilMs = 0;
   #weighedMs = 0;
   #weighedBytes = 0;
+  readonly #dearLimit: DearLimit;
+
+  constructor(dearLimit: DearLimit) {
+    this.#dearLimit = dearLimit;
+  }
 
   /** A chunk is about to be worked off. */
   begin(nowMs: number, clock: Clock): void {
     if (nowMs - this.#untilMs > TURN_GAP_MS) this.#turnSinceMs = nowMs;
     this.#chunkSinceMs = nowMs;
-    if (this.state !== 'ordinary') this.#chunkCpuSinceMs = clock.threadCpuMs();
+    if (this.state !== 'ordinary') this.#own.begin(nowMs, clock);
   }
 
   /** Asked between the slices of a chunk: it has had `allowedMs` of this turn. */
@@ -46,8 +53,14 @@ export class TurnShare {
     const nowMs = clock.monotonicMs();
     this.#untilMs = nowMs;
     const isOrdinary = this.state === 'ordinary';
-    this.workedMs = isOrdinary ? nowMs - this.#chunkSinceMs : clock.threadCpuMs() - this.#chunkCpuSinceMs;
-    this.#weigh(workedBytes, caller);
+    if (isOrdinary) {
+      this.workedMs = nowMs - this.#chunkSinceMs;
+      this.#weigh(this.workedMs, workedBytes, caller);
+    } else {
+      this.#own.end(nowMs, clock);
+      this.workedMs = this.#own.tookMs;
+      this.#weigh(this.#own.surelyMs, workedBytes, caller);
+    }
     return nowMs - this.#turnSinceMs > (isOrdinary ? TURN_SHARE_MS : DEAR_TURN_SHARE_MS);
   }
 
@@ -56,15 +69,18 @@ export class TurnShare {
     this.#untilMs = Number.NEGATIVE_INFINITY;
   }
 
-  #weigh(workedBytes: number, caller: Caller): void {
-    this.#weighedMs += this.workedMs;
-    this.#weighedBytes += workedBytes + caller.grownBytes;
+  /** `workedMs` undefined: it is not known. What became of the calls counts all the same. */
+  #weigh(workedMs: number | undefined, workedBytes: number, caller: Caller): void {
+    if (workedMs !== undefined) {
+      this.#weighedMs += workedMs;
+      this.#weighedBytes += workedBytes + caller.grownBytes;
+    }
     caller.grownBytes = 0;
     // What is short and quick says nothing.
-    if (this.#weighedMs < DEAR_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
+    if (this.#weighedMs < DEAR_LEAST_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
     const isInVain = caller.hopelessCalls + caller.wastedCalls > caller.fineCalls;
     const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || isInVain;
-    const isMuch = this.#weighedMs * READ_BUFFER_BYTES > DEAR_MS * this.#weighedBytes;
+    const isMuch = this.#dearLimit.isBeyond(this.#weighedMs, this.#weighedBytes);
     if (this.state === 'ordinary' && isMuch && !isHopeless) {
       this.state = 'watched';
       this.#weighedMs = 0;

@@ -28,6 +28,8 @@ let server: NativeServer;
 /** Who sent what was handled, in order. */
 let handled: string[];
 let costMs: number;
+/** What an ordinary request of 1,000 bytes takes. */
+let ordinaryMs: number;
 /** What time passes is not our work. */
 let othersTake: boolean;
 
@@ -37,6 +39,7 @@ beforeEach(async () => {
   handled = [];
   costMs = 0;
   othersTake = false;
+  ordinaryMs = 0;
   server = new NativeServer(
     {
       maxRequestBytes: 10_000,
@@ -57,6 +60,7 @@ beforeEach(async () => {
         respond(text.startsWith('bad') ? refused('malformed', 'no') : { kind: 'ok' });
       },
       events: { onConnectionRefused() {}, onHandlerFault() {} },
+      ordinaryWork: { requestBytes: 1000, run: () => clock.advance(ordinaryMs) },
     },
   );
   await server.listen({ host: '127.0.0.1', port: 0 });
@@ -208,7 +212,7 @@ test('what is held back for however long is not held against who sent it', async
 test('what others took of the core makes nobody dear', async () => {
   const other = await connectOrdinary();
   const socket = await connectOrdinary();
-  costMs = (10 * limits.DEAR_MS) / 400;
+  costMs = (10 * limits.DEAR_LEAST_MS) / 400;
   othersTake = true;
   for (let i = 1; i <= 10; i++) {
     socket.feed(calls('known', 400 * i, 400, 200));
@@ -216,6 +220,31 @@ test('what others took of the core makes nobody dear', async () => {
     await turns(300);
     assert.equal(handledOf('known'), 400 * i, 'it did not have to rest');
   }
+});
+
+test('what is dear on a fast machine is ordinary on one where everything takes long', async () => {
+  const other = await connectOrdinary();
+  const socket = await connectOrdinary();
+  costMs = (1.4 * limits.DEAR_LEAST_MS * calls('known', 4000, 1, 200).length) / 65_536;
+  let sent = 400;
+  const send = async (): Promise<void> => {
+    clock.advance(1000);
+    socket.feed(calls('known', sent, 400, 200));
+    sent += 400;
+    for (let i = 0; i < 300; i++) {
+      work(other);
+      await turns(1);
+    }
+  };
+  ordinaryMs = 0.015 * limits.DEAR_LEAST_MS;
+  for (let i = 0; i < 10; i++) {
+    await send();
+    assert.equal(handledOf('known'), sent - 400, 'it did not have to rest');
+  }
+  ordinaryMs = 0;
+  for (let i = 0; i < 10; i++) await send();
+  // No time passes by itself here: who has to rest does so until the clock is moved.
+  assert.ok(handledOf('known') < sent - 400, 'on a fast one it has to');
 });
 
 test('what was packed well counts as what it unpacks to', async () => {
