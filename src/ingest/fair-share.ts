@@ -82,6 +82,7 @@ const STATE = {
   crowdedSinceMs: 6,
   soleRow: 7,
   queuedBytes: 8,
+  isContended: 9,
 } as const;
 const NOBODY = -1;
 /** Places in `FairShareCells.counts`. */
@@ -160,9 +161,9 @@ export class FairShare {
     return this.#state[STATE.crowdedAtMs]! !== 0;
   }
 
-  /** Others want some of the queue as well. */
+  /** More is asked of the disk than it takes, by several. */
   get isContended(): boolean {
-    return this.#state[STATE.queueShare]! !== Number.POSITIVE_INFINITY;
+    return this.#state[STATE.isContended]! !== 0;
   }
 
   /** The client asks for so much, whatever comes of it. */
@@ -298,6 +299,7 @@ export class FairShare {
       state[STATE.crowdedAtMs] = 0;
       state[STATE.soleRow] = NOBODY;
       state[STATE.queueShare] = Number.POSITIVE_INFINITY;
+      state[STATE.isContended] = 0;
     }
     if (!isCrowded && this.#ratePerSecond === 0) return;
     const { rateDemand, queueDemand } = this.table.cells;
@@ -306,11 +308,12 @@ export class FairShare {
     }
     if (!isCrowded) return;
     const asked = this.#demands(queueDemand, elapsedMs);
+    const capacity = this.#sharedOut(nowMs) * this.#diskPerSecond(nowMs);
+    const share = maxMinShare(asked, capacity);
     // An only client has nobody to leave room to.
-    state[STATE.queueShare] =
-      asked.length > 1
-        ? maxMinShare(asked, this.#sharedOut(nowMs) * this.#diskPerSecond(nowMs))
-        : Number.POSITIVE_INFINITY;
+    const isShared = asked.length > 1;
+    state[STATE.queueShare] = isShared ? share : Number.POSITIVE_INFINITY;
+    state[STATE.isContended] = isShared && share < capacity ? 1 : 0;
   }
 
   #sharedOut(nowMs: number): number {

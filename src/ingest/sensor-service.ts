@@ -189,9 +189,9 @@ export class SensorService {
   }
 
   /** It is its own requests that leave no place in the line, while others want room as well: it sends more than it could ever get. */
-  #isOwnDoing(client: Client): boolean {
+  #isOwnDoing(client: Client, sizeBytes: number): boolean {
     const { fairShare, waitLine } = this.#deps;
-    return fairShare?.isContended === true && waitLine.isMostOf(client);
+    return fairShare?.isContended === true && waitLine.isFilledBy(client, sizeBytes);
   }
 
   #wait(
@@ -237,7 +237,7 @@ export class SensorService {
     const withdraw = this.#deps.waitLine.enter(waiter, why);
     if (withdraw === false) {
       client.refusedRequests++;
-      isOverShare ||= this.#isOwnDoing(client);
+      isOverShare ||= this.#isOwnDoing(client, arrived.length);
       respond(queueFull('not waiting', isOverShare, QUEUE_FULL_RETRY_AFTER_MS));
       return;
     }

@@ -87,9 +87,11 @@ export class WaitLine {
     return this.#waiting === 0 || (!this.#isShort && !this.#lines.has(client));
   }
 
-  /** Half of what may stand here is this client's, or more. */
-  isMostOf(client: object): boolean {
-    return 2 * (this.#lines.get(client)?.bytes ?? 0) >= this.#options.capacityBytes;
+  /** There is no place for so many bytes more, and half of what stands here or more is this client's. */
+  isFilledBy(client: object, sizeBytes: number): boolean {
+    const { capacityBytes } = this.#options;
+    const ownBytes = this.#lines.get(client)?.bytes ?? 0;
+    return this.#waitingBytes + sizeBytes > capacityBytes && 2 * ownBytes >= capacityBytes;
   }
 
   /**

@@ -157,16 +157,16 @@ test('turns are of bytes: large requests bring a client no more than small ones'
   assert.equal(taken(), 'large 3,small 6,small 7,small 8,small 9');
 });
 
-test('who has half of a line is known, whatever others have', () => {
+test('who fills the line by himself is known, whatever others have', () => {
   const { line, waiter, giveRoom } = lineUnderTest();
   const two = {};
-  assert.equal(line.isMostOf(two), false);
   line.enter(waiter('a', 499, undefined, two));
-  assert.equal(line.isMostOf(two), false);
-  line.enter(waiter('b', 1, undefined, two));
-  assert.equal(line.isMostOf(two), true);
-  line.enter(waiter('c', 400));
-  assert.equal(line.isMostOf(two), true);
+  line.enter(waiter('b', 501));
+  assert.equal(line.isFilledBy(two, 1), false, 'less than half is his');
   giveRoom(1000);
-  assert.equal(line.isMostOf(two), false);
+  line.enter(waiter('c', 500, undefined, two));
+  line.enter(waiter('d', 400));
+  assert.equal(line.isFilledBy(two, 100), false, 'there is a place');
+  assert.equal(line.isFilledBy(two, 101), true);
+  assert.equal(line.isFilledBy({}, 101), false);
 });
