@@ -12,13 +12,8 @@ export interface Clock {
   nowMs(): number;
   /** Monotonic milliseconds with a fraction, on the same scale in every thread; only differences mean something. */
   monotonicMs(): number;
-  /**
-   * CPU time that this thread has used, in milliseconds; only differences mean something, and of a thread that runs the kernel
-   * brings it up to date some hundred times a second. A system call: not for every request.
-   */
+  /** CPU time that this thread has used, in milliseconds; only differences mean something. Two system calls: not for every request. */
   threadCpuMs(): number;
-  /** How often a thread of this process was made to leave its core: where that did not change, time passed is time worked. A system call, too. */
-  preemptions(): number;
   /** Fires once after `delayMs`. A timer never keeps the process alive by itself. */
   setTimer(delayMs: number, onFire: () => void): Timer;
 }
@@ -48,9 +43,11 @@ export const systemClock: Clock = {
     process.threadCpuUsage === undefined
       ? monotonicMs
       : () => {
+          // Linux brings a running thread's time up to date with the ticks of its timer, every 4 ms as a rule, and when
+          // somebody asks for that of the whole process.
+          process.cpuUsage();
           const { user, system } = process.threadCpuUsage();
           return (user + system) / 1000;
         },
-  preemptions: () => process.resourceUsage().involuntaryContextSwitches,
   setTimer: (delayMs, onFire) => new SystemTimer(delayMs, onFire),
 };

@@ -19,10 +19,6 @@ export class ManualClock implements Clock {
   threadCpuMs(): number {
     return this.#monotonicMs - this.othersCpuMs;
   }
-  /** Others can only have had the core if this thread was made to leave it. */
-  preemptions(): number {
-    return this.othersCpuMs;
-  }
   othersCpuMs = 0;
   get armedTimers(): number {
     return this.#timers.length;

@@ -66,7 +66,7 @@ await runWorker<IngestReady, IngestEvent, IngestCommand>(async (emit, die) => {
       onConnectionRefused: (peer) => activity.connectionRefused(peer),
       onHandlerFault: (error) => dieOf(error),
     },
-    ordinaryWork: ordinaryWork(),
+    ...(grpc.transport === 'native' ? { ordinaryWork: ordinaryWork() } : {}),
     budgets: {
       connections: new SharedBudget(grpc.maxConnections, shares.connections, index),
       receive: new ByteAllowance(grpc.receiveBufferBytes, shares.receive, index),

@@ -78,7 +78,7 @@ export const DEAR_TURN_SHARE_MS = 0.5;
 export const DEAR_LEAST_MS = 2;
 /**
  * More does when it is so many times what ordinary requests make of 64 KiB (dear-limit.ts). Honest ones make 0.6 to 1.2 of that,
- * whatever their size; readings of a thousand labels, the least of what is to be caught, three and a half and more.
+ * whatever their size; readings of a thousand labels, which are the least of what is to be caught, three to four and a half.
  */
 export const DEAR_FACTOR = 3;
 /** And what is more than this does on any machine. */

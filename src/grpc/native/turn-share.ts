@@ -16,17 +16,16 @@ import type { Clock } from '../../base/clock.ts';
 import type { Caller } from '../caller.ts';
 import type { DearLimit } from './dear-limit.ts';
 import { DEAR_LEAST_MS, DEAR_TURN_SHARE_MS, HOPELESS_CALLS, TURN_GAP_MS, TURN_SHARE_MS } from './limits.ts';
-import { OwnWork } from './own-work.ts';
 import { READ_BUFFER_BYTES } from './shared-reads.ts';
 
 export class TurnShare {
   state: 'watched' | 'ordinary' | 'dear' = 'watched';
-  /** What the last chunk took: of the thread, but of an ordinary connection by the clock on the wall. */
+  /** What the last chunk took: CPU time, but of an ordinary connection. */
   workedMs = 0;
-  readonly #own = new OwnWork();
   /** Of the turn, and of the chunk. */
   #turnSinceMs = 0;
   #chunkSinceMs = 0;
+  #chunkCpuSinceMs = 0;
   #untilMs = 0;
   #weighedMs = 0;
   #weighedBytes = 0;
@@ -40,7 +39,7 @@ export class TurnShare {
   begin(nowMs: number, clock: Clock): void {
     if (nowMs - this.#untilMs > TURN_GAP_MS) this.#turnSinceMs = nowMs;
     this.#chunkSinceMs = nowMs;
-    if (this.state !== 'ordinary') this.#own.begin(nowMs, clock);
+    if (this.state !== 'ordinary') this.#chunkCpuSinceMs = clock.threadCpuMs();
   }
 
   /** Asked between the slices of a chunk: it has had `allowedMs` of this turn. */
@@ -53,14 +52,8 @@ export class TurnShare {
     const nowMs = clock.monotonicMs();
     this.#untilMs = nowMs;
     const isOrdinary = this.state === 'ordinary';
-    if (isOrdinary) {
-      this.workedMs = nowMs - this.#chunkSinceMs;
-      this.#weigh(this.workedMs, workedBytes, caller);
-    } else {
-      this.#own.end(nowMs, clock);
-      this.workedMs = this.#own.tookMs;
-      this.#weigh(this.#own.surelyMs, workedBytes, caller);
-    }
+    this.workedMs = isOrdinary ? nowMs - this.#chunkSinceMs : clock.threadCpuMs() - this.#chunkCpuSinceMs;
+    this.#weigh(workedBytes, caller);
     return nowMs - this.#turnSinceMs > (isOrdinary ? TURN_SHARE_MS : DEAR_TURN_SHARE_MS);
   }
 
@@ -69,12 +62,9 @@ export class TurnShare {
     this.#untilMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** `workedMs` undefined: it is not known. What became of the calls counts all the same. */
-  #weigh(workedMs: number | undefined, workedBytes: number, caller: Caller): void {
-    if (workedMs !== undefined) {
-      this.#weighedMs += workedMs;
-      this.#weighedBytes += workedBytes + caller.grownBytes;
-    }
+  #weigh(workedBytes: number, caller: Caller): void {
+    this.#weighedMs += this.workedMs;
+    this.#weighedBytes += workedBytes + caller.grownBytes;
     caller.grownBytes = 0;
     // What is short and quick says nothing.
     if (this.#weighedMs < DEAR_LEAST_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;

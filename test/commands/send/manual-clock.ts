@@ -17,10 +17,6 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
-  preemptions(): number {
-    return 0;
-  }
-
   setTimer(delayMs: number, onFire: () => void): Timer {
     const timer = { atMs: this.#nowMs + delayMs, onFire };
     this.#timers.add(timer);

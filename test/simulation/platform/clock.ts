@@ -10,7 +10,6 @@ export const systemClock: Clock = {
   nowMs: () => Math.floor(START_MS + world().scheduler.nowMs + world().wallMs),
   monotonicMs: () => world().scheduler.nowMs,
   threadCpuMs: () => world().scheduler.nowMs,
-  preemptions: () => 0,
   setTimer: (delayMs, onFire) => {
     const { scheduler } = world();
     return scheduler.afterMine(Math.max(0, delayMs) + scheduler.random.next() * LATE_MS, 'timer', onFire);
