@@ -3,9 +3,9 @@
  * comes back to back belongs to one turn.
  *
  *               ┌──far more work than requests make, or calls in vain──▶ dear ──neither──┐
- *   watched ────┤                                                              ▼
- *      ▲        └──neither───────────────────────────────────────────────▶ ordinary
- *      └──────────────────looks like that much work──────────────────────────┘
+ *   watched ────┤                                                                        ▼
+ *      ▲        └──neither────────────────────────────────────────────────────────▶ ordinary
+ *      └──────────────────────looks like that much work───────────────────────────────┘
  *
  * Whoever is watched, as every connection is at first, is worked off in slices, so that not even the first read of an
  * attacker takes long, and by the CPU time that it costs. Ordinary ones are timed by the clock on the wall, which costs
