@@ -89,9 +89,8 @@ export class WaitLine {
 
   /** There is no place for so many bytes more, and half of what stands here or more is this client's. */
   isFilledBy(client: object, sizeBytes: number): boolean {
-    const { capacityBytes } = this.#options;
     const ownBytes = this.#lines.get(client)?.bytes ?? 0;
-    return this.#waitingBytes + sizeBytes > capacityBytes && 2 * ownBytes >= capacityBytes;
+    return !this.#hasPlaceFor(sizeBytes) && 2 * ownBytes >= this.#options.capacityBytes;
   }
 
   /**
@@ -187,12 +186,15 @@ export class WaitLine {
     }
   }
 
+  #hasPlaceFor(sizeBytes: number): boolean {
+    return this.#waitingBytes + sizeBytes <= this.#options.capacityBytes;
+  }
+
   /** True when there is a place for it, if need be that of the newest of whoever has most standing here. */
   #makePlace({ client, sizeBytes }: Waiter): boolean {
-    const { capacityBytes } = this.#options;
-    if (sizeBytes > capacityBytes) return false;
+    if (sizeBytes > this.#options.capacityBytes) return false;
     const own = this.#lines.get(client);
-    while (this.#waitingBytes + sizeBytes > capacityBytes) {
+    while (!this.#hasPlaceFor(sizeBytes)) {
       let largest: ClientLine | undefined;
       for (const line of this.#lines.values()) if (line.bytes > (largest?.bytes ?? 0)) largest = line;
       if (largest === undefined || largest === own || largest.bytes <= (own?.bytes ?? 0) + sizeBytes)

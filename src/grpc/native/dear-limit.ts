@@ -45,15 +45,16 @@ export class DearLimit {
   }
 
   #renew(): void {
+    const ordinary = this.#ordinary;
     const nowMs = this.#clock.monotonicMs();
     const sinceMs = nowMs - this.#measuredAtMs;
-    if (this.#ordinary === undefined || sinceMs < MEASURE_INTERVAL_MS) return;
+    if (ordinary === undefined || sinceMs < MEASURE_INTERVAL_MS) return;
     this.#measuredAtMs = nowMs;
     if (sinceMs > FORGOTTEN_MS) {
-      this.#ordinary.run();
-      this.#ordinaryMs = Array.from({ length: FIRST_MEASURED - 1 }, () => this.#measure(this.#ordinary!));
+      ordinary.run();
+      this.#ordinaryMs = Array.from({ length: FIRST_MEASURED - 1 }, () => this.#measure(ordinary));
     }
-    this.#ordinaryMs.push(this.#measure(this.#ordinary));
+    this.#ordinaryMs.push(this.#measure(ordinary));
     if (this.#ordinaryMs.length > MEASURED) this.#ordinaryMs.shift();
     const sorted = this.#ordinaryMs.toSorted((a, b) => a - b);
     const ordinaryMs = sorted[(sorted.length - 1) >> 1]!;

@@ -70,8 +70,8 @@ export class TurnShare {
     if (this.#weighedMs < DEAR_LEAST_MS && this.#weighedBytes < READ_BUFFER_BYTES) return;
     const isInVain = caller.hopelessCalls + caller.wastedCalls > caller.fineCalls;
     const isHopeless = caller.hopelessCalls > HOPELESS_CALLS || isInVain;
-    const isMuch = this.#dearLimit.isBeyond(this.#weighedMs, this.#weighedBytes);
-    if (this.state === 'ordinary' && isMuch && !isHopeless) {
+    const isMuch = !isHopeless && this.#dearLimit.isBeyond(this.#weighedMs, this.#weighedBytes);
+    if (this.state === 'ordinary' && isMuch) {
       this.state = 'watched';
       this.#weighedMs = 0;
       this.#weighedBytes = 0;
