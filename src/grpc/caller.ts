@@ -54,6 +54,11 @@ export class Caller {
     this.#address = address ?? 'unknown';
   }
 
+  /** As the last call said; no call has said it yet: undefined. */
+  get client(): Client | undefined {
+    return this.#client;
+  }
+
   /** A call was answered with that. What it grew by speaks for it no more if it could never succeed. */
   onRefused(outcome: Refused | Failed, grownBytes = 0): void {
     if (isHopeless(outcome)) {

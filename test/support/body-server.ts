@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { BufferPool } from '../../src/base/buffer-pool.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { openDoor } from '../../src/grpc/caller.ts';
+import { ClientTurns } from '../../src/grpc/native/client-turns.ts';
 import { type ConnectionHost, Http2Connection } from '../../src/grpc/native/connection.ts';
 import { DearLimit } from '../../src/grpc/native/dear-limit.ts';
 import { DearTurns } from '../../src/grpc/native/dear-turns.ts';
@@ -44,7 +45,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     accept: (stream) => (stream.consumer = new Answer(stream)),
     onDue: (connection) => queueMicrotask(() => connection.flush()),
     onWork: () => {},
-    onYield: (connection) => setImmediate(() => connection.goOn()),
+    turns: new ClientTurns(),
     dear: new DearTurns(systemClock),
     dearLimit: new DearLimit(systemClock, undefined),
     heldBack: 0,

@@ -3,12 +3,16 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 
 export class PaperSocket extends Duplex {
-  readonly remoteAddress = '127.0.0.1';
+  readonly remoteAddress: string;
   readonly remotePort = 40_000;
   readonly written: Buffer[] = [];
   /** Nothing of the system's stands behind it: the end of a long turn, as on a slow machine, has nothing to stop. */
   readonly _handle = null;
 
+  constructor(remoteAddress = '127.0.0.1') {
+    super();
+    this.remoteAddress = remoteAddress;
+  }
   override _read(): void {}
   override _write(chunk: Buffer, _encoding: string, onDone: () => void): void {
     // The server uses its buffers again.

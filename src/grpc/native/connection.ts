@@ -9,15 +9,18 @@
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
  * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
- *    makes work goes on after them. All who are dear have less between them (dear-turns.ts).
+ *    makes work goes on after them, one connection of each client (client-turns.ts). All who are dear have less
+ *    between them (dear-turns.ts).
  * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
 import type { BufferPool } from '../../base/buffer-pool.ts';
+import type { Client } from '../../base/client.ts';
 import type { Clock } from '../../base/clock.ts';
 import { formatListenAddress } from '../../base/listen-address.ts';
 import { Caller, type Door } from '../caller.ts';
 import { certificateSubject } from '../tls/tls-entrance.ts';
+import type { ClientTurns } from './client-turns.ts';
 import type { DearLimit } from './dear-limit.ts';
 import type { DearTurns } from './dear-turns.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -45,8 +48,7 @@ export interface ConnectionHost {
   onWork(nowMs: number): void;
   /** The connection has something to flush at the end of this turn. */
   onDue(connection: Http2Connection): void;
-  /** The connection has had its turn: `goOn` is to be called once the others had theirs. */
-  onYield(connection: Http2Connection): void;
+  readonly turns: ClientTurns;
   readonly dear: DearTurns;
   readonly dearLimit: DearLimit;
   /** How many connections keep what they have read (READ_BUFFER_BYTES each) until then: MAX_HELD_BACK at most. */
@@ -127,6 +129,10 @@ export class Http2Connection implements SessionHost {
     ));
   }
 
+  get client(): Client | undefined {
+    return this.caller.client;
+  }
+
   get streams(): readonly Http2Stream[] {
     return this.#session.streams;
   }
@@ -160,14 +166,17 @@ export class Http2Connection implements SessionHost {
 
   /** `isOurs`: it may be kept as it is; what was just read lies in a buffer that is everybody's. */
   #takeTurn(chunk: Buffer, isOurs: boolean): void {
-    const { clock, dear } = this.#host;
+    const { clock, dear, turns } = this.#host;
     this.heardAtMs = clock.monotonicMs();
     const isDear = this.#share.state === 'dear';
     if (isDear && dear.isUsedUp && this.#holdBack(chunk, isOurs)) {
       this.#yield();
       return;
     }
-    if (!isDear) dear.othersChunks++;
+    if (!isDear) {
+      dear.othersChunks++;
+      turns.onWork(this.client);
+    }
     this.#host.onWork(this.heardAtMs);
     this.#share.begin(this.heardAtMs, clock);
     this.#isReading = true;
@@ -212,7 +221,7 @@ export class Http2Connection implements SessionHost {
     this.#hasYielded = true;
     this.#socket.pause();
     if (this.#share.state === 'dear') this.#host.dear.wait(this);
-    else this.#host.onYield(this);
+    else this.#host.turns.wait(this);
   }
 
   #takeHeldBack(): Buffer | undefined {
@@ -372,6 +381,7 @@ export class Http2Connection implements SessionHost {
   #onSocketClosed(): void {
     this.#isEnding = true;
     this.#host.dear.leave(this);
+    if (this.#hasYielded) this.#host.turns.leave(this);
     this.#takeHeldBack();
     this.#session.abandon('cancelled');
   }

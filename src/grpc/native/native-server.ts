@@ -25,6 +25,7 @@ import { GRPC_STATUS, statusTrailers } from '../status.ts';
 import { TurnEnd } from '../turn-end.ts';
 import { TurnLimit } from '../turn-limit.ts';
 import type { Handler, Method } from './call-objects.ts';
+import { ClientTurns } from './client-turns.ts';
 import { type ConnectionHost, Http2Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
 import { DearLimit } from './dear-limit.ts';
@@ -54,6 +55,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly door: Door;
   readonly buffers = new WriteBuffers();
   readonly memory = new BufferPool(RECEIVE_POOL_BYTES);
+  readonly turns = new ClientTurns();
   readonly dear: DearTurns;
   readonly dearLimit: DearLimit;
   heldBack = 0;
@@ -74,8 +76,6 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #sockets = new Set<Socket>();
   readonly #turn = new TurnLimit({ [Symbol.iterator]: () => this.#connections.keys() });
   #due: Http2Connection[] = [];
-  /** Those that go on when the turn is over: when every socket that has something was read. */
-  readonly #yielded = new TurnEnd<Http2Connection>((connection) => connection.goOn());
   #listeners: Listeners | undefined;
   #sweep: Timer | undefined;
   #connectionsOpened = 0;
@@ -319,10 +319,6 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#due = [];
     for (const connection of due) connection.flush();
   };
-
-  onYield(connection: Http2Connection): void {
-    this.#yielded.add(connection);
-  }
 
   #armSweep(sinceMs: number): void {
     this.#sweep = this.clock.setTimer(SWEEP_INTERVAL_MS, () => {

@@ -8,6 +8,8 @@ import { gzipSync } from 'node:zlib';
 import { refused } from '../../../src/base/outcome.ts';
 import * as limits from '../../../src/grpc/native/limits.ts';
 import { NativeServer } from '../../../src/grpc/native/native-server.ts';
+import { Authenticator } from '../../../src/ingest/authenticator.ts';
+import { Clients } from '../../../src/ingest/clients.ts';
 import { Ledger } from '../../../src/observe/ledger.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { PaperSocket } from '../../support/paper-socket.ts';
@@ -60,6 +62,7 @@ beforeEach(async () => {
         respond(text.startsWith('bad') ? refused('malformed', 'no') : { kind: 'ok' });
       },
       events: { onConnectionRefused() {}, onHandlerFault() {} },
+      door: new Authenticator(new Clients(10), undefined),
       ordinaryWork: { requestBytes: 1000, run: () => clock.advance(ordinaryMs) },
     },
   );
@@ -72,8 +75,9 @@ afterEach(async () => {
   assert.equal(server.stats().receiveBufferUsedBytes, 0);
 });
 
-async function connect(): Promise<PaperSocket> {
-  const socket = new PaperSocket();
+/** By itself each is of another client. */
+async function connect(address = `127.0.1.${server.stats().connectionsOpened}`): Promise<PaperSocket> {
+  const socket = new PaperSocket(address);
   server.onConnection(socket.asSocket());
   await new Promise(setImmediate);
   socket.feed(Buffer.concat([GREETING, rawFrame(FRAME.SETTINGS, FLAG.ACK, 0)]));
@@ -115,8 +119,8 @@ function work(socket: PaperSocket): void {
 const handledOf = (name: string) => handled.filter((text) => text.startsWith(name)).length;
 
 /** Known as one whose bytes make no more work than requests do. */
-async function connectOrdinary(): Promise<PaperSocket> {
-  const socket = await connect();
+async function connectOrdinary(address?: string): Promise<PaperSocket> {
+  const socket = await connect(address);
   socket.feed(calls('known', 0, 400, 200));
   await turns(5);
   assert.equal(handledOf('known'), 400);
@@ -179,6 +183,32 @@ test('those who are dear go on one after the other', async () => {
   assert.ok(Math.max(...counts) - Math.min(...counts) <= 16, `${counts}`);
   await turns(200);
   assert.equal(handled.length, 300);
+});
+
+test('connections of one client share its turns while another has work', async () => {
+  const other = await connectOrdinary();
+  const sockets: PaperSocket[] = [];
+  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  costMs = limits.TURN_SHARE_MS;
+  const sendAll = (from: number): void => {
+    for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, 400 + from, 2));
+  };
+  sendAll(0);
+  assert.ok(sockets.every((socket) => socket.isPaused()));
+  work(other);
+  const reading = [];
+  for (let turn = 0; turn < 3; turn++) {
+    await turns(1);
+    reading.push(sockets.filter((socket) => !socket.isPaused()).length);
+    work(other);
+  }
+  assert.deepEqual(reading, [1, 2, 3], 'one more goes on each turn');
+  sendAll(2);
+  await turns(2);
+  assert.ok(
+    sockets.every((socket) => !socket.isPaused()),
+    'alone it has all of the thread',
+  );
 });
 
 test('what is held back for however long is not held against who sent it', async () => {
