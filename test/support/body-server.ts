@@ -45,7 +45,7 @@ export function startBodyServer(maxStreams: number): Promise<{ server: Server; p
     accept: (stream) => (stream.consumer = new Answer(stream)),
     onDue: (connection) => queueMicrotask(() => connection.flush()),
     onWork: () => {},
-    turns: new ClientTurns(),
+    turns: new ClientTurns(systemClock),
     dear: new DearTurns(systemClock),
     dearLimit: new DearLimit(systemClock, undefined),
     heldBack: 0,

@@ -9,8 +9,8 @@
  * 1. After a fault nothing is read any more, and every open stream's consumer has been told.
  * 2. All that was written while a chunk was read leaves in one write at its end.
  * 3. Nobody holds the thread for much longer than TURN_SHARE_MS while others wait: whoever sends more than that
- *    makes work goes on after them, one connection of each client (client-turns.ts). All who are dear have less
- *    between them (dear-turns.ts).
+ *    makes work goes on after them, and the connections of one client share its time (client-turns.ts). All who are
+ *    dear have less between them (dear-turns.ts).
  * 4. While bytes are held back the socket is not read, so there are never more than one read brought.
  */
 import type { Socket } from 'node:net';
@@ -173,10 +173,7 @@ export class Http2Connection implements SessionHost {
       this.#yield();
       return;
     }
-    if (!isDear) {
-      dear.othersChunks++;
-      turns.onWork(this.client);
-    }
+    if (!isDear) dear.othersChunks++;
     this.#host.onWork(this.heardAtMs);
     this.#share.begin(this.heardAtMs, clock);
     this.#isReading = true;
@@ -191,8 +188,9 @@ export class Http2Connection implements SessionHost {
       this.#writer.flush();
     }
     const heldBackBytes = this.#heldBack?.length ?? 0;
-    const isTurnOver = this.#share.end(clock, chunk.length - heldBackBytes, this.caller);
+    let isTurnOver = this.#share.end(clock, chunk.length - heldBackBytes, this.caller);
     if (isDear) dear.spend(this.#share.workedMs);
+    else if (turns.worked(this.client, this.#share.workedMs, this.heardAtMs)) isTurnOver = true;
     if (this.#writer.unsentBytes > limits.PAUSE_UNSENT_BYTES) this.#pause();
     if (heldBackBytes > 0 || (this.#share.state === 'dear' ? dear.isUsedUp : isTurnOver)) this.#yield();
   }

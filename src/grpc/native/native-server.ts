@@ -55,7 +55,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly door: Door;
   readonly buffers = new WriteBuffers();
   readonly memory = new BufferPool(RECEIVE_POOL_BYTES);
-  readonly turns = new ClientTurns();
+  readonly turns: ClientTurns;
   readonly dear: DearTurns;
   readonly dearLimit: DearLimit;
   heldBack = 0;
@@ -90,6 +90,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
     this.#limits = limits;
     this.#deps = deps;
     this.clock = deps.clock;
+    this.turns = new ClientTurns(deps.clock);
     this.dear = new DearTurns(deps.clock);
     this.dearLimit = new DearLimit(deps.clock, deps.ordinaryWork);
     this.door = deps.door ?? openDoor;
@@ -317,7 +318,13 @@ export class NativeServer implements GrpcServer, ConnectionHost {
   readonly #flushDue = (): void => {
     const due = this.#due;
     this.#due = [];
-    for (const connection of due) connection.flush();
+    let sinceMs = this.clock.monotonicMs();
+    for (const connection of due) {
+      connection.flush();
+      const nowMs = this.clock.monotonicMs();
+      this.turns.answered(connection.client, nowMs - sinceMs);
+      sinceMs = nowMs;
+    }
   };
 
   #armSweep(sinceMs: number): void {

@@ -190,10 +190,23 @@ test('connections of one client share its turns while another has work', async (
   const sockets: PaperSocket[] = [];
   for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
   costMs = limits.TURN_SHARE_MS;
-  const sendAll = (from: number): void => {
-    for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, 400 + from, 2));
+  // For so many bytes that is not dear.
+  ordinaryMs = 1;
+  clock.advance(1000);
+  let sent = 400;
+  const sendAll = (): void => {
+    for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, sent, 2, 9000));
+    sent += 2;
   };
-  sendAll(0);
+  for (let i = 0; i < 20; i++) {
+    sendAll();
+    await turns(1);
+    assert.ok(
+      sockets.every((socket) => !socket.isPaused()),
+      'alone it has all of the thread',
+    );
+  }
+  sendAll();
   assert.ok(sockets.every((socket) => socket.isPaused()));
   work(other);
   const reading = [];
@@ -203,12 +216,22 @@ test('connections of one client share its turns while another has work', async (
     work(other);
   }
   assert.deepEqual(reading, [1, 2, 3], 'one more goes on each turn');
-  sendAll(2);
-  await turns(2);
-  assert.ok(
-    sockets.every((socket) => !socket.isPaused()),
-    'alone it has all of the thread',
+});
+
+test('connections that bring little each wait as well once their client has had its share', async () => {
+  const other = await connectOrdinary();
+  const sockets: PaperSocket[] = [];
+  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  costMs = 0.4 * limits.TURN_SHARE_MS;
+  work(other);
+  for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, 400, 1));
+  work(other);
+  assert.deepEqual(
+    [...sockets, other].map((socket) => socket.isPaused()),
+    [false, false, true, false],
   );
+  await turns(1);
+  assert.ok(!sockets.some((socket) => socket.isPaused()));
 });
 
 test('what is held back for however long is not held against who sent it', async () => {
