@@ -13,10 +13,14 @@ export class PaperSocket extends Duplex {
     super();
     this.remoteAddress = remoteAddress;
   }
+  /** Called with every write. */
+  onWritten: (() => void) | undefined;
+
   override _read(): void {}
   override _write(chunk: Buffer, _encoding: string, onDone: () => void): void {
     // The server uses its buffers again.
     this.written.push(Buffer.from(chunk));
+    this.onWritten?.();
     onDone();
   }
   /** Hands a chunk to whoever listens, in this turn. */

@@ -130,7 +130,7 @@ export class Http2Connection implements SessionHost {
   }
 
   get client(): Client | undefined {
-    return this.caller.client;
+    return this.#caller?.client;
   }
 
   get streams(): readonly Http2Stream[] {

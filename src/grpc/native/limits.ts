@@ -64,9 +64,10 @@ export const DISCARD_INTERVAL_MS = 10;
 // --- turns: what keeps one busy client from holding up all others ---------------------------------------
 
 /**
- * Work of one connection, and of one client where several have some, before the others have their turn. By time, not by bytes: what costs us is decompression and
- * broken calls, not their size. Some forty honest requests of 100 readings, or one of 4 MiB, which is never cut in two. With
- * 2 ms eight connections that keep the thread busy made turns so long that a client with 100 streams was held up by them.
+ * Work of one connection, and of one client where several have some (client-turns.ts), before the others have their turn. By
+ * time, not by bytes: what costs us is decompression and broken calls, not their size. Some forty honest requests of 100
+ * readings, or one of 4 MiB, which is never cut in two. With 2 ms eight connections that keep the thread busy made turns so
+ * long that a client with 100 streams was held up by them.
  */
 export const TURN_SHARE_MS = 1;
 /**

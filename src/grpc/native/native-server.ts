@@ -265,6 +265,7 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       accepted.destroy();
       return;
     }
+    this.turns.arrived();
     if (!this.#places.take(1)) {
       this.#connectionsRefused++;
       this.#deps.events.onConnectionRefused(

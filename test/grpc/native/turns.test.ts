@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { refused } from '../../../src/base/outcome.ts';
+import { type Outcome, refused } from '../../../src/base/outcome.ts';
 import * as limits from '../../../src/grpc/native/limits.ts';
 import { NativeServer } from '../../../src/grpc/native/native-server.ts';
 import { Authenticator } from '../../../src/ingest/authenticator.ts';
@@ -30,6 +30,9 @@ let server: NativeServer;
 /** Who sent what was handled, in order. */
 let handled: string[];
 let costMs: number;
+/** Requests are not answered by their handler. */
+let answersLater: boolean;
+let later: ((outcome: Outcome) => void)[];
 /** What an ordinary request of 1,000 bytes takes. */
 let ordinaryMs: number;
 /** What time passes is not our work. */
@@ -41,6 +44,8 @@ beforeEach(async () => {
   handled = [];
   costMs = 0;
   othersTake = false;
+  answersLater = false;
+  later = [];
   ordinaryMs = 0;
   server = new NativeServer(
     {
@@ -57,6 +62,10 @@ beforeEach(async () => {
       sendSensorValues: (request, _call, respond) => {
         const text = Buffer.from(request).toString();
         handled.push(text);
+        if (answersLater) {
+          later.push(respond);
+          return;
+        }
         if (othersTake) clock.othersCpuMs += costMs;
         clock.advance(costMs);
         respond(text.startsWith('bad') ? refused('malformed', 'no') : { kind: 'ok' });
@@ -192,15 +201,16 @@ test('connections of one client share its turns while another has work', async (
   costMs = limits.TURN_SHARE_MS;
   // For so many bytes that is not dear.
   ordinaryMs = 1;
-  clock.advance(1000);
   let sent = 400;
   const sendAll = (): void => {
     for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, sent, 2, 9000));
     sent += 2;
   };
-  for (let i = 0; i < 20; i++) {
+  clock.advance(1000);
+  for (let i = 0; i < 40; i++) {
     sendAll();
     await turns(1);
+    if (i < 20) continue;
     assert.ok(
       sockets.every((socket) => !socket.isPaused()),
       'alone it has all of the thread',
@@ -216,6 +226,53 @@ test('connections of one client share its turns while another has work', async (
     work(other);
   }
   assert.deepEqual(reading, [1, 2, 3], 'one more goes on each turn');
+});
+
+test('a connection that is gone does not keep its place in the line of its client', async () => {
+  const other = await connectOrdinary();
+  const sockets: PaperSocket[] = [];
+  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  costMs = limits.TURN_SHARE_MS;
+  ordinaryMs = 1;
+  work(other);
+  for (let i = 0; i < 10; i++) {
+    for (const [at, socket] of sockets.entries()) socket.feed(calls(`known${at}-`, 400 + i, 1, 9000));
+    for (let turn = 0; turn < 10; turn++) {
+      work(other);
+      await turns(1);
+    }
+  }
+  for (const [at, socket] of sockets.entries()) socket.feed(calls(`known${at}-`, 410, 2, 9000));
+  assert.ok(sockets.every((socket) => socket.isPaused()));
+  const [first, second, last] = sockets as [PaperSocket, PaperSocket, PaperSocket];
+  first.destroy();
+  second.destroy();
+  work(other);
+  // Six shares were had, and each turn pays for one.
+  await turns(5);
+  assert.equal(last.isPaused(), true);
+  await turns(1);
+  assert.equal(last.isPaused(), false, 'the first that is still there goes on');
+});
+
+test('answers are work of the client that they go to', async () => {
+  const other = await connectOrdinary();
+  const sockets = [await connectOrdinary('127.0.2.1'), await connectOrdinary('127.0.2.1')] as const;
+  work(other);
+  answersLater = true;
+  for (const socket of sockets) socket.feed(calls('known', 400, 1));
+  assert.equal(later.length, 2);
+  for (const socket of sockets) socket.onWritten = () => clock.advance(limits.TURN_SHARE_MS);
+  for (const respond of later) respond({ kind: 'ok' });
+  await Promise.resolve();
+  await Promise.resolve();
+  answersLater = false;
+  sockets[0].feed(calls('known', 401, 1));
+  work(other);
+  assert.deepEqual([sockets[0].isPaused(), sockets[1].isPaused(), other.isPaused()], [true, false, false]);
+  for (const socket of sockets) socket.onWritten = undefined;
+  await turns(5);
+  assert.equal(sockets[0].isPaused(), false);
 });
 
 test('connections that bring little each wait as well once their client has had its share', async () => {
