@@ -212,6 +212,12 @@ export const requestAttacks: readonly Attack[] = [
     piece: calls(grpcFrame(repeated(100, reading(name, VALUE))), 40),
   },
   {
+    name: 'a call now and then',
+    what: 'the same from each of as many connections as are asked for, none of which does much',
+    pauseMs: 20,
+    piece: calls(grpcFrame(repeated(100, reading(name, VALUE))), 1),
+  },
+  {
     name: 'names that grow',
     what: 'control characters, each six bytes in the line',
     piece: calls(grpcFrame(Buffer.from(reading(bytesField(1, '\u0001'.repeat(60_000)), VALUE))), 5),
