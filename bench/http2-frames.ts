@@ -15,6 +15,7 @@ export const WINDOW_UPDATE = 8;
 export const END_STREAM = 1;
 export const ACK = 1;
 export const END_HEADERS = 4;
+const NO_ERROR = 0;
 export const FIRST_WINDOW_BYTES = 65_535;
 export const FRAME_PAYLOAD_BYTES = 16_384;
 const INITIAL_WINDOW_SIZE = 4;
@@ -129,8 +130,12 @@ export class FrameConnection {
     } else if (type === WINDOW_UPDATE) {
       if (stream === 0) this.windowBytes += payload.readUInt32BE();
       else this.streamGrantedBytes += payload.readUInt32BE();
-    } else if (type === GOAWAY || type === RST_STREAM) {
-      fail(`the server sent ${type === GOAWAY ? 'GOAWAY' : 'RST_STREAM'}: ${payload.toString('latin1')}`);
+    } else if (type === RST_STREAM) {
+      // NO_ERROR comes behind an answer that did not wait for the end of its request, and asks for no more of it (RFC 9113, 8.1).
+      const code = payload.readUInt32BE();
+      if (code !== NO_ERROR) fail(`the server reset stream ${stream} with code ${code}`);
+    } else if (type === GOAWAY) {
+      fail(`the server sent GOAWAY with code ${payload.readUInt32BE(4)}: ${payload.toString('latin1', 8)}`);
     }
   }
 
