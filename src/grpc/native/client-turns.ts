@@ -1,6 +1,6 @@
 /**
  * Shares of a turn of the event loop, by client. While several clients have work, each has TURN_SHARE_MS of a turn, whatever the
- * number of its connections: once it has had more, those that bring more wait until it no longer owes anything. A client
+ * number of its connections: once it has had more, those that bring more wait until it owes less than a share. A client
  * that is alone, and was for a while, has all of the thread.
  *
  *   reading ──has had its share, or its client has──▶ waiting ──the turn is over──▶ reading: all, where a client was alone

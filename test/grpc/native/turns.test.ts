@@ -138,6 +138,13 @@ async function connectOrdinary(address?: string): Promise<PaperSocket> {
   return socket;
 }
 
+/** Ordinary ones, all of one client. */
+async function connectThree(): Promise<PaperSocket[]> {
+  const sockets: PaperSocket[] = [];
+  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  return sockets;
+}
+
 test('a stranger is worked off in slices, from the first read on; what is held back comes in order, before what was sent behind it', async () => {
   costMs = 0.2;
   const socket = await connect();
@@ -196,8 +203,7 @@ test('those who are dear go on one after the other', async () => {
 
 test('connections of one client share its turns while another has work', async () => {
   const other = await connectOrdinary();
-  const sockets: PaperSocket[] = [];
-  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  const sockets = await connectThree();
   costMs = limits.TURN_SHARE_MS;
   // For so many bytes that is not dear.
   ordinaryMs = 1;
@@ -230,8 +236,7 @@ test('connections of one client share its turns while another has work', async (
 
 test('a connection that is gone does not keep its place in the line of its client', async () => {
   const other = await connectOrdinary();
-  const sockets: PaperSocket[] = [];
-  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  const sockets = await connectThree();
   costMs = limits.TURN_SHARE_MS;
   ordinaryMs = 1;
   work(other);
@@ -277,8 +282,7 @@ test('answers are work of the client that they go to', async () => {
 
 test('connections that bring little each wait as well once their client has had its share', async () => {
   const other = await connectOrdinary();
-  const sockets: PaperSocket[] = [];
-  for (let i = 0; i < 3; i++) sockets.push(await connectOrdinary('127.0.2.1'));
+  const sockets = await connectThree();
   costMs = 0.4 * limits.TURN_SHARE_MS;
   work(other);
   for (const [i, socket] of sockets.entries()) socket.feed(calls(`known${i}-`, 400, 1));
