@@ -30,6 +30,8 @@ export class Client {
   /** Bytes of requests lately taken into a batch, and of the lines that they made: what a request of this client's will make. */
   takenBytes = 0;
   takenLineBytes = 0;
+  /** Of RECEIVE_BUFFER_BYTES, by its open calls in this thread. */
+  heldBytes = 0;
   /** Since the last report to the metrics. */
   admittedBytes = 0;
   refusedRequests = 0;

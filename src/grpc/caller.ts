@@ -43,7 +43,7 @@ export class Caller {
   grownBytes = 0;
   readonly #door: Door;
   readonly #certificateSubject: string | undefined;
-  readonly #address: string;
+  readonly address: string;
   #client: Client | undefined;
   #authorization: string | undefined;
   #epoch = 0;
@@ -51,7 +51,7 @@ export class Caller {
   constructor(door: Door, certificateSubject: string | undefined, address: string | undefined) {
     this.#door = door;
     this.#certificateSubject = certificateSubject;
-    this.#address = address ?? 'unknown';
+    this.address = address ?? 'unknown';
   }
 
   /** As the last call said; no call has said it yet: undefined. */
@@ -78,7 +78,7 @@ export class Caller {
     ) {
       return known;
     }
-    const answer = this.#door.identify(authorization, this.#certificateSubject, this.#address);
+    const answer = this.#door.identify(authorization, this.#certificateSubject, this.address);
     if (!(answer instanceof Client)) return answer;
     this.#client = answer;
     this.#authorization = authorization;
@@ -87,6 +87,6 @@ export class Caller {
   }
 
   mayLook(authorization: string | undefined): Refused | undefined {
-    return this.#door.mayLook(authorization, this.#certificateSubject, this.#address);
+    return this.#door.mayLook(authorization, this.#certificateSubject, this.address);
   }
 }

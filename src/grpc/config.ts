@@ -88,7 +88,7 @@ export const grpcOptions = optionGroup({
       default: '256MiB',
       min: MiB,
       max: 64 * GiB,
-      help: 'Memory for requests that arrive or wait for their answer, over all connections; beyond it calls are refused for now',
+      help: 'Memory for requests that arrive or wait for their answer, over all connections, of which one client leaves the others a part; beyond it calls are refused for now',
     },
     maxConnectionAgeMs: {
       env: 'MAX_CONNECTION_AGE',
@@ -123,13 +123,23 @@ export const grpcOptions = optionGroup({
     if (values.tlsClientAuthority !== '' && !hasTls) {
       faults.push('TLS_CLIENT_CA asks clients for certificates and needs TLS: set TLS_CERT and TLS_KEY too');
     }
-    if (values.receiveBufferBytes < 2 * values.maxRequestBytes) {
+    const leastBytes = leastReceiveBufferBytes(values.maxRequestBytes);
+    if (values.receiveBufferBytes < leastBytes) {
       faults.push(
-        'RECEIVE_BUFFER_BYTES must hold at least two requests of MAX_REQUEST_BYTES, or the largest could never be received',
+        `RECEIVE_BUFFER_BYTES must be at least ${leastBytes / KiB}KiB with this MAX_REQUEST_BYTES, or the largest request could never be received`,
       );
     }
     return faults;
   },
 });
+
+/** The window of a stream and what its calls cost: what the largest request may hold beside itself. */
+const LARGEST_EXTRA_BYTES = 304 * KiB;
+
+/** Two of the largest requests; and one by a stream must fit the two thirds that a client may hold. In whole KiB. */
+function leastReceiveBufferBytes(maxRequestBytes: number): number {
+  const leastBytes = Math.max(2 * maxRequestBytes, 1.5 * (maxRequestBytes + LARGEST_EXTRA_BYTES));
+  return Math.ceil(leastBytes / KiB) * KiB;
+}
 
 export type GrpcConfig = GroupValues<typeof grpcOptions>;

@@ -10,11 +10,11 @@ const BUDGET_RETRY_AFTER_MS = 250;
 /** A restart is over by then. */
 const DRAINING_RETRY_AFTER_MS = 1000;
 
-/** `limitBytes`: of the whole budget. */
+/** `limitBytes`: of the whole budget. What is left of it may be there for others (receive-budget.ts). */
 export function budgetUsedUp(limitBytes: number): Refused {
   return refused(
     'queue_full',
-    `RECEIVE_BUFFER_BYTES (${formatByteSize(limitBytes)}) is used up by requests under way: retry later`,
+    `requests under way hold what they may of RECEIVE_BUFFER_BYTES (${formatByteSize(limitBytes)}): retry later`,
     BUDGET_RETRY_AFTER_MS,
   );
 }

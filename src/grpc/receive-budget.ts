@@ -2,9 +2,14 @@
  * The one budget of memory for requests that arrive or wait for their answer, over all connections
  * of all threads. Without it connections x streams x MAX_REQUEST_BYTES would be the bound, which no machine has.
  *
- * Invariant: 0 <= used <= limit; what was taken is given back exactly once, by the call that took it.
  * Bytes are taken when they have arrived, not when they are announced: an announcement costs a client
  * nothing and could starve the others.
+ *
+ * Invariants:
+ * 1. 0 <= used <= limit; what was taken is given back exactly once, by the call that took it, to whom it was taken for.
+ * 2. A taking stands only if its holder then holds at most twice what is free behind it (MOST_HELD_PER_FREE). So a client
+ *    alone has two thirds, and leaves a third to whoever comes, the next a third of that; and no window or rate has to be
+ *    known. (Switches share their memory among ports like this: dynamic thresholds, Choudhury and Hahne 1998.)
  */
 import { invariant } from '../base/assert.ts';
 import { ByteAllowance } from '../base/shared-budget.ts';
@@ -20,6 +25,17 @@ export const CALL_COST_BYTES = 24 * 1024;
  * nghttp2's session and node:http2's stream objects: 90 measured with 5,000 connections that are all refused most of the time.
  */
 export const CONNECTION_COST_BYTES = { native: 24 * 1024, 'grpc-js': 96 * 1024 } as const;
+
+/** Who is charged: a client in one thread, or an address. */
+export interface Holder {
+  heldBytes: number;
+}
+
+/**
+ * Larger, and one client leaves little; smaller, and the largest request no longer fits the smallest budget (./config.ts).
+ * Each thread holds to it for itself, so that a client whose connections are spread over four of them leaves a ninth.
+ */
+const MOST_HELD_PER_FREE = 2;
 
 export class ReceiveBudget {
   readonly limitBytes: number;
@@ -37,16 +53,60 @@ export class ReceiveBudget {
   }
 
   /** False takes nothing. */
-  take(bytes: number): boolean {
+  take(bytes: number, holder: Holder): boolean {
     const usedBytes = this.#usedBytes + bytes;
-    if (usedBytes > this.#allowance.grantedBytes && !this.#allowance.ensure(usedBytes)) return false;
+    const allowance = this.#allowance;
+    if (usedBytes > allowance.grantedBytes && !allowance.ensure(usedBytes)) return false;
+    const heldBytes = holder.heldBytes + bytes;
+    const neededBytes = heldBytes / MOST_HELD_PER_FREE;
+    // What this thread has drawn and does not use is nearly always enough; then nobody else's memory is looked at.
+    const drawnBytes = allowance.grantedBytes - usedBytes;
+    if (neededBytes > drawnBytes && neededBytes > drawnBytes + allowance.freeBytes) {
+      allowance.trim(this.#usedBytes);
+      return false;
+    }
     this.#usedBytes = usedBytes;
+    holder.heldBytes = heldBytes;
     return true;
   }
 
-  give(bytes: number): void {
+  give(bytes: number, holder: Holder): void {
     this.#usedBytes -= bytes;
-    invariant(this.#usedBytes >= 0, 'the receive budget was given back more than was taken');
+    holder.heldBytes -= bytes;
+    invariant(
+      this.#usedBytes >= 0 && holder.heldBytes >= 0,
+      'the receive budget was given back more than was taken',
+    );
     this.#allowance.trim(this.#usedBytes);
+  }
+}
+
+/** The same budget for calls that nobody is asked a name for (health, reflection): by address. */
+export class AddressBudget {
+  readonly #budget: ReceiveBudget;
+  /** Of those that hold anything. */
+  readonly #holders = new Map<string, Holder>();
+
+  constructor(budget: ReceiveBudget) {
+    this.#budget = budget;
+  }
+
+  get limitBytes(): number {
+    return this.#budget.limitBytes;
+  }
+
+  /** False takes nothing. */
+  take(bytes: number, address: string): boolean {
+    const holder = this.#holders.get(address) ?? { heldBytes: 0 };
+    if (!this.#budget.take(bytes, holder)) return false;
+    this.#holders.set(address, holder);
+    return true;
+  }
+
+  give(bytes: number, address: string): void {
+    const holder = this.#holders.get(address);
+    if (holder === undefined) return;
+    this.#budget.give(bytes, holder);
+    if (holder.heldBytes === 0) this.#holders.delete(address);
   }
 }

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseListenAddress } from '../../src/base/listen-address.ts';
 import { type GrpcConfig, grpcOptions } from '../../src/grpc/config.ts';
+import { CALL_COST_BYTES, ReceiveBudget } from '../../src/grpc/receive-budget.ts';
+import { STREAM_WINDOW_BYTES } from '../../src/grpc/stream-link.ts';
 
 const DEFAULTS: GrpcConfig = {
   grpcServerSocket: parseListenAddress('localhost:8000')!,
@@ -42,8 +44,20 @@ test('TLS needs certificate and key, and makes ALLOW_PLAINTEXT needless', () => 
   assert.match(faults({ tlsClientAuthority: 'c' })[0]!, /TLS_CLIENT_CA.*needs TLS/);
 });
 
-test('the receive budget holds two of the largest requests', () => {
-  const faults = (receiveBufferBytes: number) => grpcOptions.check!({ ...DEFAULTS, receiveBufferBytes });
-  assert.deepEqual(faults(8 * 1024 * 1024), []);
-  assert.match(faults(8 * 1024 * 1024 - 1)[0]!, /RECEIVE_BUFFER_BYTES.*MAX_REQUEST_BYTES/);
+test('the receive budget holds two of the largest requests, and one by a stream in the part that one client may hold', () => {
+  const faults = (maxRequestBytes: number, receiveBufferBytes: number) =>
+    grpcOptions.check!({ ...DEFAULTS, maxRequestBytes, receiveBufferBytes });
+  const MiB = 1024 * 1024;
+  assert.deepEqual(faults(4 * MiB, 8 * MiB), []);
+  assert.match(
+    faults(4 * MiB, 8 * MiB - 1)[0]!,
+    /RECEIVE_BUFFER_BYTES must be at least 8192KiB.*MAX_REQUEST_BYTES/,
+  );
+  assert.match(faults(MiB / 2, MiB)[0]!, /RECEIVE_BUFFER_BYTES must be at least 1224KiB/);
+  const leastBytes = 1224 * 1024;
+  assert.deepEqual(faults(MiB / 2, leastBytes), []);
+  // Both figures of it are declared elsewhere.
+  const heldBytes = MiB / 2 + STREAM_WINDOW_BYTES + 2 * CALL_COST_BYTES;
+  assert.equal(new ReceiveBudget(leastBytes).take(heldBytes, { heldBytes: 0 }), true);
+  assert.equal(new ReceiveBudget(leastBytes - 1024).take(heldBytes, { heldBytes: 0 }), false);
 });

@@ -80,7 +80,7 @@ for (const transport of TRANSPORTS) {
       const requestBytes = 400_000;
       server = await TestServer.start(transport, {
         maxRequestBytes: requestBytes,
-        receiveBufferBytes: 1024 * 1024,
+        receiveBufferBytes: 1.5 * 1024 * 1024,
       });
       const client = newClient();
       const pending = [client.start(Buffer.alloc(requestBytes)), client.start(Buffer.alloc(requestBytes))];
@@ -91,7 +91,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(refused.code, status.UNAVAILABLE);
       assert.equal(refused.pushback, '250');
       assert.equal(refused.retryAfterMs, 250);
-      assert.match(refused.message, /RECEIVE_BUFFER_BYTES \(1MiB\)/);
+      assert.match(refused.message, /RECEIVE_BUFFER_BYTES \(1.5MiB\)/);
       assert.deepEqual(server.books(), { received: 3, inFlight: 2, 'refused queue_full': 1 });
 
       for (const { respond } of handled) respond(OK);
@@ -103,7 +103,7 @@ for (const transport of TRANSPORTS) {
       const requestBytes = 400_000;
       server = await TestServer.start(transport, {
         maxRequestBytes: requestBytes,
-        receiveBufferBytes: 1024 * 1024,
+        receiveBufferBytes: 1.5 * 1024 * 1024,
       });
       const bare = newBareClient();
       const bomb = () =>
@@ -118,10 +118,42 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(server.books(), { received: 3, ok: 2, 'refused queue_full': 1 });
     });
 
+    test('a client that holds calls open leaves room for others, and so does an address with calls of health and reflection', async () => {
+      const callsOfAll = 27;
+      server = await TestServer.start(transport, {
+        maxRequestBytes: 1024,
+        receiveBufferBytes: callsOfAll * CALL_COST_BYTES,
+      });
+      const grabber = newBareClient();
+      /** What the first that is answered is told; all others stay open. */
+      const firstAnswer = (path: string, calls: number) => {
+        const answers = Array.from({ length: calls }, () => grabber.post([], { ':path': path }, false));
+        return Promise.race(answers.map((answer) => answer.catch(() => undefined)));
+      };
+      // Two thirds for who comes first, two thirds of what he leaves for the next.
+      for (const [path, held] of [
+        [SEND_PATH, 18],
+        ['/grpc.health.v1.Health/Watch', 6],
+      ] as const) {
+        const answer = await firstAnswer(path, held + 1);
+        assert.equal(answer?.grpcStatus, String(status.UNAVAILABLE));
+        assert.match(answer.grpcMessage, /hold what they may of RECEIVE_BUFFER_BYTES/);
+      }
+      const openCalls = () => server.server.stats().calls + server.server.stats().sideCalls;
+      assert.equal(openCalls(), 18 + 6);
+
+      const pending = newClient().start(Buffer.alloc(1));
+      (await server.nextCall()).respond(OK);
+      assert.equal((await pending.result).code, status.OK);
+      grabber.close();
+      while (openCalls() > 0) await new Promise(setImmediate);
+      assert.equal(server.server.stats().receiveBufferUsedBytes, 0);
+    });
+
     test('open calls alone fill the budget too', async () => {
       server = await TestServer.start(transport, {
         maxRequestBytes: 1024,
-        receiveBufferBytes: 2 * CALL_COST_BYTES,
+        receiveBufferBytes: 2.5 * CALL_COST_BYTES,
       });
       const bare = newBareClient();
       const idle = (path: string) => bare.post([], { ':path': path }, false).catch(() => {});

@@ -27,7 +27,7 @@ import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
 import { boundedInflate } from '../inflate.ts';
 import { Listeners, type ListenOptions } from '../listeners.ts';
-import { ReceiveBudget } from '../receive-budget.ts';
+import { AddressBudget, ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
@@ -70,6 +70,7 @@ export class GrpcJsServer implements GrpcServer {
   readonly #callers = new WeakMap<object, Caller>();
   readonly #door: Door;
   readonly #sideCalls = new Set<SideCall>();
+  readonly #sideBudget: AddressBudget;
   readonly #servedPaths = new Set<string | undefined>();
   readonly #places: SharedBudget;
   #listeners: Listeners | undefined;
@@ -100,6 +101,7 @@ export class GrpcJsServer implements GrpcServer {
       requestBytes: 0,
     };
     const { ledger, budget, handler, inflate, maxRequestBytes, onHandlerFault } = this.#shared;
+    this.#sideBudget = new AddressBudget(budget);
     this.#streams = {
       ...{ ledger, clock: deps.clock, budget, handler, inflate, maxRequestBytes, onHandlerFault },
       calls: new Set(),
@@ -257,7 +259,9 @@ export class GrpcJsServer implements GrpcServer {
     if (method.path === STREAM_SENSOR_VALUES_PATH) {
       return asInterceptingCall(new StreamCall(base, caller, this.#streams));
     }
-    const sideCall = new SideCall(base, this.#shared.budget, (closed) => this.#sideCalls.delete(closed));
+    const sideCall = new SideCall(base, caller.address, this.#sideBudget, (closed) =>
+      this.#sideCalls.delete(closed),
+    );
     this.#sideCalls.add(sideCall);
     const refusal = method.path.startsWith(HEALTH_PATH_PREFIX)
       ? undefined

@@ -125,7 +125,7 @@ export class SensorCall implements Listener, CallContext {
   };
 
   #hold(bytes: number): boolean {
-    if (this.#shared.budget.take(bytes)) {
+    if (this.#shared.budget.take(bytes, this.client)) {
       this.#heldBytes += bytes;
       return true;
     }
@@ -229,7 +229,7 @@ export class SensorCall implements Listener, CallContext {
     else if (outcome.kind === 'ok') ledger.requestOk();
     else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
     else ledger.requestFailed(outcome.reason);
-    budget.give(this.#heldBytes);
+    if (this.#client !== undefined) budget.give(this.#heldBytes, this.#client);
     calls.delete(this);
     if (connected) {
       if (outcome.kind === 'ok') answerOk(this.#base.stream);

@@ -10,7 +10,8 @@
 import { constants } from 'node:http2';
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
-import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
+import { budgetUsedUp } from '../own-endings.ts';
+import { type AddressBudget, CALL_COST_BYTES } from '../receive-budget.ts';
 import { GRPC_STATUS } from '../status.ts';
 import type { BaseCall } from './internals.ts';
 
@@ -21,17 +22,19 @@ const MAX_ANSWERS_WAITING = 64;
 
 export class SideCall {
   readonly #base: BaseCall;
-  readonly #budget: ReceiveBudget;
+  readonly #budget: AddressBudget;
+  readonly #address: string;
   #heldBytes = 0;
   #answersWaiting = 0;
   #ended = false;
 
-  constructor(base: BaseCall, budget: ReceiveBudget, onClosed: (call: SideCall) => void) {
+  constructor(base: BaseCall, address: string, budget: AddressBudget, onClosed: (call: SideCall) => void) {
     this.#base = base;
     this.#budget = budget;
+    this.#address = address;
     base.stream.once('close', () => {
       this.#ended = true;
-      budget.give(this.#heldBytes);
+      budget.give(this.#heldBytes, address);
       this.#heldBytes = 0;
       onClosed(this);
     });
@@ -43,10 +46,10 @@ export class SideCall {
     if (this.#ended) return;
     if (this.#heldBytes + bytes > CALL_COST_BYTES + MAX_QUESTION_BYTES) {
       this.end(GRPC_STATUS.RESOURCE_EXHAUSTED, `a call may ask ${MAX_QUESTION_BYTES} bytes`);
-    } else if (this.#budget.take(bytes)) {
+    } else if (this.#budget.take(bytes, this.#address)) {
       this.#heldBytes += bytes;
     } else {
-      this.end(GRPC_STATUS.UNAVAILABLE, 'RECEIVE_BUFFER_BYTES is used up by requests under way');
+      this.end(GRPC_STATUS.UNAVAILABLE, budgetUsedUp(this.#budget.limitBytes).message);
     }
   }
 

@@ -17,7 +17,7 @@ import { limitAge } from '../connection-age.ts';
 import { Health } from '../health.ts';
 import { boundedInflate } from '../inflate.ts';
 import { Listeners, type ListenOptions } from '../listeners.ts';
-import { ReceiveBudget } from '../receive-budget.ts';
+import { AddressBudget, ReceiveBudget } from '../receive-budget.ts';
 import { mountReflection } from '../reflection.ts';
 import type { GrpcLimits, GrpcServer, GrpcServerDeps, GrpcServerStats, StopResult } from '../server.ts';
 import { HEALTH_PATH_PREFIX, SEND_SENSOR_VALUES_PATH, STREAM_SENSOR_VALUES_PATH } from '../service.ts';
@@ -122,7 +122,12 @@ export class NativeServer implements GrpcServer, ConnectionHost {
       requestBytes: 0,
       onStreamEnded: () => this.#onCallEnded(),
     };
-    this.#side = { clock: deps.clock, budget, inflate: boundedInflate(MAX_QUESTION_BYTES), calls: new Set() };
+    this.#side = {
+      clock: deps.clock,
+      budget: new AddressBudget(budget),
+      inflate: boundedInflate(MAX_QUESTION_BYTES),
+      calls: new Set(),
+    };
     this.#routes.set(SEND_SENSOR_VALUES_PATH, { kind: 'sensor' });
     this.#routes.set(STREAM_SENSOR_VALUES_PATH, { kind: 'stream' });
     this.#health.mount(this as unknown as Parameters<Health['mount']>[0]);

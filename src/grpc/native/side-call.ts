@@ -11,7 +11,8 @@
  */
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { StatusThrown } from '../inflate.ts';
-import { CALL_COST_BYTES, type ReceiveBudget } from '../receive-budget.ts';
+import { budgetUsedUp } from '../own-endings.ts';
+import { type AddressBudget, CALL_COST_BYTES } from '../receive-budget.ts';
 import { GRPC_STATUS, type StatusTrailers } from '../status.ts';
 import { type CallCore, type Handler, type Method, type StartedCall, startCall } from './call-objects.ts';
 import { MAX_ANSWERS_WAITING, MAX_QUESTION_BYTES } from './limits.ts';
@@ -26,7 +27,7 @@ import type { Http2Stream, StreamConsumer } from './stream.ts';
 
 export interface SideCallShared {
   readonly clock: Clock;
-  readonly budget: ReceiveBudget;
+  readonly budget: AddressBudget;
   readonly inflate: (framedMessage: Buffer, encoding: string) => Buffer;
   readonly calls: Set<SideCall>;
 }
@@ -85,11 +86,11 @@ export class SideCall implements StreamConsumer, CallCore {
   // --- the request ------------------------------------------------------------------------------------
 
   #hold(bytes: number): boolean {
-    if (this.#shared.budget.take(bytes)) {
+    if (this.#shared.budget.take(bytes, this.#stream.host.caller.address)) {
       this.#heldBytes += bytes;
       return true;
     }
-    this.end(GRPC_STATUS.UNAVAILABLE, 'RECEIVE_BUFFER_BYTES is used up by requests under way');
+    this.end(GRPC_STATUS.UNAVAILABLE, budgetUsedUp(this.#shared.budget.limitBytes).message);
     return false;
   }
 
@@ -227,7 +228,7 @@ export class SideCall implements StreamConsumer, CallCore {
 
   #release(): void {
     this.#timer?.cancel();
-    this.#shared.budget.give(this.#heldBytes);
+    this.#shared.budget.give(this.#heldBytes, this.#stream.host.caller.address);
     this.#heldBytes = 0;
     this.#shared.calls.delete(this);
   }
