@@ -15,6 +15,11 @@ export interface ClientQuota {
   readonly burstBytes: number;
 }
 
+/** Who is charged for memory. */
+export interface Holder {
+  heldBytes: number;
+}
+
 export class Client {
   readonly kind: ClientKind;
   readonly name: string;
@@ -30,16 +35,17 @@ export class Client {
   /** Bytes of requests lately taken into a batch, and of the lines that they made: what a request of this client's will make. */
   takenBytes = 0;
   takenLineBytes = 0;
-  /** Of RECEIVE_BUFFER_BYTES, by its open calls in this thread. */
-  heldBytes = 0;
+  /** What its open calls in this thread hold of RECEIVE_BUFFER_BYTES: the same for the record that comes after a forgotten one. */
+  readonly holder: Holder;
   /** Since the last report to the metrics. */
   admittedBytes = 0;
   refusedRequests = 0;
 
-  constructor(kind: ClientKind, name: string, quota?: ClientQuota) {
+  constructor(kind: ClientKind, name: string, quota?: ClientQuota, holder: Holder = { heldBytes: 0 }) {
     this.kind = kind;
     this.name = name;
     this.quota = quota;
+    this.holder = holder;
   }
 
   /** `token:boiler-house`: no two clients have the same. */

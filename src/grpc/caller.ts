@@ -3,6 +3,7 @@
  * connection for as long as calls bring the same `authorization`, the tokens are the same, and the client is
  * remembered; so all but the first call cost four comparisons.
  */
+import { addressName, UNKNOWN_ADDRESS } from '../base/address-name.ts';
 import { Client } from '../base/client.ts';
 import { type Failed, isHopeless, isWasted, type Refused } from '../base/outcome.ts';
 
@@ -43,7 +44,8 @@ export class Caller {
   grownBytes = 0;
   readonly #door: Door;
   readonly #certificateSubject: string | undefined;
-  readonly address: string;
+  readonly #address: string;
+  #addressName: string | undefined;
   #client: Client | undefined;
   #authorization: string | undefined;
   #epoch = 0;
@@ -51,7 +53,12 @@ export class Caller {
   constructor(door: Door, certificateSubject: string | undefined, address: string | undefined) {
     this.#door = door;
     this.#certificateSubject = certificateSubject;
-    this.address = address ?? 'unknown';
+    this.#address = address ?? UNKNOWN_ADDRESS;
+  }
+
+  /** For what is counted before anybody is asked who he is. */
+  get addressName(): string {
+    return (this.#addressName ??= addressName(this.#address));
   }
 
   /** As the last call said; no call has said it yet: undefined. */
@@ -78,7 +85,7 @@ export class Caller {
     ) {
       return known;
     }
-    const answer = this.#door.identify(authorization, this.#certificateSubject, this.address);
+    const answer = this.#door.identify(authorization, this.#certificateSubject, this.#address);
     if (!(answer instanceof Client)) return answer;
     this.#client = answer;
     this.#authorization = authorization;
@@ -87,6 +94,6 @@ export class Caller {
   }
 
   mayLook(authorization: string | undefined): Refused | undefined {
-    return this.#door.mayLook(authorization, this.#certificateSubject, this.address);
+    return this.#door.mayLook(authorization, this.#certificateSubject, this.#address);
   }
 }

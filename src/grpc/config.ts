@@ -136,10 +136,9 @@ export const grpcOptions = optionGroup({
 /** The window of a stream and what its calls cost: what the largest request may hold beside itself. */
 const LARGEST_EXTRA_BYTES = 304 * KiB;
 
-/** Two of the largest requests; and one by a stream must fit the two thirds that a client may hold. In whole KiB. */
+/** As much as it holds is left then, where a client has to leave half as much; the other half is for what others hold. */
 function leastReceiveBufferBytes(maxRequestBytes: number): number {
-  const leastBytes = Math.max(2 * maxRequestBytes, 1.5 * (maxRequestBytes + LARGEST_EXTRA_BYTES));
-  return Math.ceil(leastBytes / KiB) * KiB;
+  return Math.ceil((2 * (maxRequestBytes + LARGEST_EXTRA_BYTES)) / KiB) * KiB;
 }
 
 export type GrpcConfig = GroupValues<typeof grpcOptions>;

@@ -7,11 +7,13 @@
  *
  * Invariants:
  * 1. 0 <= used <= limit; what was taken is given back exactly once, by the call that took it, to whom it was taken for.
- * 2. A taking stands only if its holder then holds at most twice what is free behind it (MOST_HELD_PER_FREE). So a client
- *    alone has two thirds, and leaves a third to whoever comes, the next a third of that; and no window or rate has to be
- *    known. (Switches share their memory among ports like this: dynamic thresholds, Choudhury and Hahne 1998.)
+ * 2. A taking stands only if its holder then holds at most twice what is free behind it (MOST_HELD_PER_FREE). So one client
+ *    has two thirds, and leaves a third to whoever comes, the next a third of that; and no window or rate has to be
+ *    known. Threads hold to it each for itself, against what is free in all: spread over n of them, a client leaves one part in
+ *    2n + 1. (Switches share their memory among ports like this: dynamic thresholds, Choudhury and Hahne 1998.)
  */
 import { invariant } from '../base/assert.ts';
+import type { Holder } from '../base/client.ts';
 import { ByteAllowance } from '../base/shared-budget.ts';
 
 /**
@@ -26,14 +28,8 @@ export const CALL_COST_BYTES = 24 * 1024;
  */
 export const CONNECTION_COST_BYTES = { native: 24 * 1024, 'grpc-js': 96 * 1024 } as const;
 
-/** Who is charged: a client in one thread, or an address. */
-export interface Holder {
-  heldBytes: number;
-}
-
 /**
  * Larger, and one client leaves little; smaller, and the largest request no longer fits the smallest budget (./config.ts).
- * Each thread holds to it for itself, so that a client whose connections are spread over four of them leaves a ninth.
  */
 const MOST_HELD_PER_FREE = 2;
 
@@ -95,6 +91,11 @@ export class AddressBudget {
     return this.#budget.limitBytes;
   }
 
+  /** How many hold anything. */
+  get addresses(): number {
+    return this.#holders.size;
+  }
+
   /** False takes nothing. */
   take(bytes: number, address: string): boolean {
     const holder = this.#holders.get(address) ?? { heldBytes: 0 };
@@ -105,7 +106,9 @@ export class AddressBudget {
 
   give(bytes: number, address: string): void {
     const holder = this.#holders.get(address);
-    if (holder === undefined) return;
+    // A call that was refused holds nothing.
+    if (bytes === 0) return;
+    invariant(holder !== undefined, 'an address gives back what it does not hold');
     this.#budget.give(bytes, holder);
     if (holder.heldBytes === 0) this.#holders.delete(address);
   }

@@ -80,7 +80,7 @@ export class SensorStream implements CallContext {
     this.#identify = call.identify;
     this.deadlineMs = call.deadlineMs;
     this.#encoding = call.encoding;
-    this.#account = new StreamAccount(shared, call.client);
+    this.#account = new StreamAccount(shared, call.client.holder);
     this.#acknowledgements = new StreamAcknowledgements(link, shared.turnEnd, () => this.#settle());
     this.#held = new ArrivedBytes(this.#account, shared.maxRequestBytes);
     shared.openStreams++;

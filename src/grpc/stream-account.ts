@@ -3,7 +3,7 @@
  *
  * Invariant: each request that enters leaves once; what is reserved is given back at the latest by `close`.
  */
-import type { Client } from '../base/client.ts';
+import type { Holder } from '../base/client.ts';
 import type { Failed, Outcome, RefusalReason, Refused } from '../base/outcome.ts';
 import { type SensorStreamShared, UNACKNOWLEDGED_COST_BYTES } from './stream-link.ts';
 
@@ -12,14 +12,13 @@ const MENDED_BY_TIME: ReadonlySet<RefusalReason> = new Set(['rate_limited', 'quo
 
 export class StreamAccount {
   readonly #shared: SensorStreamShared;
-  /** As it was when the stream began; one that comes in its place takes nothing over. */
-  readonly #client: Client;
+  readonly #holder: Holder;
   #open = 0;
   #reservedBytes = 0;
 
-  constructor(shared: SensorStreamShared, client: Client) {
+  constructor(shared: SensorStreamShared, holder: Holder) {
     this.#shared = shared;
-    this.#client = client;
+    this.#holder = holder;
   }
 
   enter(): void {
@@ -58,13 +57,13 @@ export class StreamAccount {
   // --- of the receive budget --------------------------------------------------------------------------
 
   take(bytes: number): boolean {
-    if (!this.#shared.budget.take(bytes, this.#client)) return false;
+    if (!this.#shared.budget.take(bytes, this.#holder)) return false;
     this.#reservedBytes += bytes;
     return true;
   }
 
   give(bytes: number): void {
-    this.#shared.budget.give(bytes, this.#client);
+    this.#shared.budget.give(bytes, this.#holder);
     this.#reservedBytes -= bytes;
   }
 }

@@ -13,7 +13,7 @@
  * certificates are required of everybody is for the TLS handshake to say: without one nobody gets this far.
  */
 import { createHash } from 'node:crypto';
-import { isIPv6 } from 'node:net';
+import { addressName } from '../base/address-name.ts';
 import type { Client, ClientQuota } from '../base/client.ts';
 import { NEVER_RETRY, type Refused, refused } from '../base/outcome.ts';
 import type { TokenEntry } from '../base/token-file.ts';
@@ -86,18 +86,4 @@ export function subjectName(subject: string): string {
   if (subject.length <= MAX_SUBJECT_CHARS) return shownText(subject);
   const digest = createHash('sha256').update(subject).digest('hex').slice(0, 16);
   return `${shownText(subject.slice(0, MAX_SUBJECT_CHARS).toWellFormed())}~${digest}`;
-}
-
-/** Without port. Of an IPv6 address the network of 64 bits: a host has as many addresses in it as it likes. */
-export function addressName(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const bare = address.replace(/%.*$/, '');
-  if (!isIPv6(bare) || bare === '::1') return shownText(bare, 64);
-  const [head, tail] = bare.toLowerCase().split('::') as [string, string | undefined];
-  const first = head === '' ? [] : head.split(':');
-  const last = tail === undefined || tail === '' ? [] : tail.split(':');
-  const words = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
-  const network = words.slice(0, 4).map((word) => Number.parseInt(word, 16).toString(16));
-  return `${network.join(':')}::/64`;
 }

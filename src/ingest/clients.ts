@@ -3,21 +3,28 @@
  *
  * Invariants:
  * 1. At most `limit` are remembered; the one that came in first makes room. Its connections ask anew (Caller), so
- *    it comes back with its next call. Budgets are not lost by it: they lie in the shared table.
+ *    it comes back with its next call. Budgets are not lost by it: they lie in the shared table, and what its open calls
+ *    hold of memory is kept for as long as they do.
  * 2. What a client sent is reported once: with the next report, also when it was forgotten meanwhile.
  */
 
-import { Client, type ClientKind, type ClientQuota } from '../base/client.ts';
+import { Client, type ClientKind, type ClientQuota, type Holder } from '../base/client.ts';
 import { OTHER_CLIENTS } from '../observe/recorder.ts';
 
 /** Client, bytes admitted, requests refused. */
 export type ClientActivity = readonly [name: string, admittedBytes: number, refusedRequests: number];
+
+/** Fewer are not worth a sweep. */
+const LEAST_HOLDERS = 64;
 
 export class Clients {
   readonly #limit: number;
   readonly #known = new Map<string, Client>();
   /** Forgotten since the last report, with something to report. */
   #left: Client[] = [];
+  /** Of forgotten clients whose calls are open. */
+  readonly #holders = new Map<string, Holder>();
+  #sweepHoldersAt = LEAST_HOLDERS;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -37,7 +44,8 @@ export class Clients {
         break;
       }
     }
-    const client = new Client(kind, name, quota);
+    const client = new Client(kind, name, quota, this.#holders.get(key));
+    this.#holders.delete(key);
     this.#known.set(key, client);
     return client;
   }
@@ -76,5 +84,13 @@ export class Clients {
     client.isForgotten = true;
     this.#known.delete(client.key);
     this.#left.push(client);
+    if (client.holder.heldBytes > 0) this.#keep(client);
+  }
+  /** Never many more than hold something, and each is looked at a few times at most. */
+  #keep({ key, holder }: Client): void {
+    this.#holders.set(key, holder);
+    if (this.#holders.size < this.#sweepHoldersAt) return;
+    for (const [of, { heldBytes }] of this.#holders) if (heldBytes === 0) this.#holders.delete(of);
+    this.#sweepHoldersAt = Math.max(LEAST_HOLDERS, 2 * this.#holders.size);
   }
 }

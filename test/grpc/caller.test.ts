@@ -39,3 +39,10 @@ test('not its doing: neither', () => {
   ];
   for (const outcome of others) assert.deepEqual(countsAfter(outcome), { hopeless: 0, wasted: 0 });
 });
+
+test('before anybody is asked who he is, a host is one address', () => {
+  const nameOf = (address: string | undefined) => new Caller(openDoor, undefined, address).addressName;
+  assert.equal(nameOf('2001:db8::1'), nameOf('2001:db8::2'));
+  assert.equal(nameOf('::ffff:192.0.2.7'), '192.0.2.7');
+  assert.equal(nameOf(undefined), 'unknown');
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseListenAddress } from '../../src/base/listen-address.ts';
+import { ByteAllowance } from '../../src/base/shared-budget.ts';
 import { type GrpcConfig, grpcOptions } from '../../src/grpc/config.ts';
 import { CALL_COST_BYTES, ReceiveBudget } from '../../src/grpc/receive-budget.ts';
 import { STREAM_WINDOW_BYTES } from '../../src/grpc/stream-link.ts';
@@ -44,20 +45,28 @@ test('TLS needs certificate and key, and makes ALLOW_PLAINTEXT needless', () => 
   assert.match(faults({ tlsClientAuthority: 'c' })[0]!, /TLS_CLIENT_CA.*needs TLS/);
 });
 
-test('the receive budget holds two of the largest requests, and one by a stream in the part that one client may hold', () => {
+test('the receive budget has room for the largest request, by a stream, beside others in all threads', () => {
   const faults = (maxRequestBytes: number, receiveBufferBytes: number) =>
     grpcOptions.check!({ ...DEFAULTS, maxRequestBytes, receiveBufferBytes });
-  const MiB = 1024 * 1024;
-  assert.deepEqual(faults(4 * MiB, 8 * MiB), []);
-  assert.match(
-    faults(4 * MiB, 8 * MiB - 1)[0]!,
-    /RECEIVE_BUFFER_BYTES must be at least 8192KiB.*MAX_REQUEST_BYTES/,
-  );
-  assert.match(faults(MiB / 2, MiB)[0]!, /RECEIVE_BUFFER_BYTES must be at least 1224KiB/);
-  const leastBytes = 1224 * 1024;
-  assert.deepEqual(faults(MiB / 2, leastBytes), []);
-  // Both figures of it are declared elsewhere.
-  const heldBytes = MiB / 2 + STREAM_WINDOW_BYTES + 2 * CALL_COST_BYTES;
-  assert.equal(new ReceiveBudget(leastBytes).take(heldBytes, { heldBytes: 0 }), true);
-  assert.equal(new ReceiveBudget(leastBytes - 1024).take(heldBytes, { heldBytes: 0 }), false);
+  const KiB = 1024;
+  for (const maxRequestBytes of [512 * KiB, 1024 * KiB, 4096 * KiB]) {
+    const leastBytes = 2 * (maxRequestBytes + 304 * KiB);
+    assert.deepEqual(faults(maxRequestBytes, leastBytes), []);
+    assert.match(
+      faults(maxRequestBytes, leastBytes - 1)[0]!,
+      new RegExp(`RECEIVE_BUFFER_BYTES must be at least ${leastBytes / KiB}KiB.*MAX_REQUEST_BYTES`),
+    );
+    // What the largest holds is declared elsewhere.
+    const heldBytes = maxRequestBytes + STREAM_WINDOW_BYTES + 2 * CALL_COST_BYTES;
+    for (const threads of [1, 2, 4, 8]) {
+      const cells = new Int32Array(new SharedArrayBuffer(4 * threads));
+      const budgets = Array.from(
+        { length: threads },
+        (_, own) => new ReceiveBudget(leastBytes, new ByteAllowance(leastBytes, cells, own)),
+      );
+      // Somebody watches in each, for which each has drawn a step.
+      for (const budget of budgets) assert.equal(budget.take(CALL_COST_BYTES, { heldBytes: 0 }), true);
+      assert.equal(budgets[0]!.take(heldBytes, { heldBytes: 0 }), true);
+    }
+  }
 });

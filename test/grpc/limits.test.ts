@@ -1,14 +1,20 @@
 /** Connections, streams and memory are bounded, and what is beyond is refused and counted. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { OutgoingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { OK } from '../../src/base/outcome.ts';
+import { parseTokenFile } from '../../src/base/token-file.ts';
 import { CALL_COST_BYTES } from '../../src/grpc/receive-budget.ts';
+import { Authenticator } from '../../src/ingest/authenticator.ts';
+import { Clients } from '../../src/ingest/clients.ts';
 import { BareClient, frame, SEND_PATH, TestClient } from '../support/grpc-client.ts';
 import { TestServer, TRANSPORTS } from '../support/grpc-server.ts';
+
+const TOKEN = 'kq3VZ0o1c2mB9yTt8sWfXw';
 
 for (const transport of TRANSPORTS) {
   describe(transport, () => {
@@ -118,16 +124,20 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(server.books(), { received: 3, ok: 2, 'refused queue_full': 1 });
     });
 
-    test('a client that holds calls open leaves room for others, and so does an address with calls of health and reflection', async () => {
+    test('a client that holds calls open on two connections leaves room for others, and so does an address with calls of health', async () => {
       const callsOfAll = 27;
-      server = await TestServer.start(transport, {
-        maxRequestBytes: 1024,
-        receiveBufferBytes: callsOfAll * CALL_COST_BYTES,
-      });
-      const grabber = newBareClient();
+      const tokens = parseTokenFile(`grabber ${TOKEN}\nother ${TOKEN}2`, 'required');
+      assert.ok(tokens.ok);
+      server = await TestServer.start(
+        transport,
+        { maxRequestBytes: 1024, receiveBufferBytes: callsOfAll * CALL_COST_BYTES },
+        { door: new Authenticator(new Clients(10), tokens.entries) },
+      );
+      const grabbers = [newBareClient(), newBareClient()];
+      const openCalls = () => server.server.stats().calls + server.server.stats().sideCalls;
       /** What the first that is answered is told; all others stay open. */
-      const firstAnswer = (path: string, calls: number) => {
-        const answers = Array.from({ length: calls }, () => grabber.post([], { ':path': path }, false));
+      const firstAnswer = (calls: number, headers: OutgoingHttpHeaders) => {
+        const answers = Array.from({ length: calls }, (_, i) => grabbers[i % 2]!.post([], headers, false));
         return Promise.race(answers.map((answer) => answer.catch(() => undefined)));
       };
       // Two thirds for who comes first, two thirds of what he leaves for the next.
@@ -135,17 +145,19 @@ for (const transport of TRANSPORTS) {
         [SEND_PATH, 18],
         ['/grpc.health.v1.Health/Watch', 6],
       ] as const) {
-        const answer = await firstAnswer(path, held + 1);
+        const before = openCalls();
+        const answer = await firstAnswer(held + 1, { ':path': path, authorization: `Bearer ${TOKEN}` });
         assert.equal(answer?.grpcStatus, String(status.UNAVAILABLE));
         assert.match(answer.grpcMessage, /hold what they may of RECEIVE_BUFFER_BYTES/);
+        assert.equal(openCalls() - before, held);
       }
-      const openCalls = () => server.server.stats().calls + server.server.stats().sideCalls;
-      assert.equal(openCalls(), 18 + 6);
 
-      const pending = newClient().start(Buffer.alloc(1));
+      const metadata = new Metadata();
+      metadata.set('authorization', `Bearer ${TOKEN}2`);
+      const pending = newClient().start(Buffer.alloc(1), { metadata });
       (await server.nextCall()).respond(OK);
       assert.equal((await pending.result).code, status.OK);
-      grabber.close();
+      for (const grabber of grabbers) grabber.close();
       while (openCalls() > 0) await new Promise(setImmediate);
       assert.equal(server.server.stats().receiveBufferUsedBytes, 0);
     });

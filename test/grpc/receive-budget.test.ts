@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Holder } from '../../src/base/client.ts';
 import { ByteAllowance } from '../../src/base/shared-budget.ts';
-import { AddressBudget, type Holder, ReceiveBudget } from '../../src/grpc/receive-budget.ts';
+import { AddressBudget, ReceiveBudget } from '../../src/grpc/receive-budget.ts';
 
 const SEED = { seed: 20261122 };
 const holder = (): Holder => ({ heldBytes: 0 });
@@ -114,9 +115,13 @@ test('addresses are held apart, and forgotten when they hold nothing', () => {
   const first = fill(() => addresses.take(1, 'a'));
   assert.equal(first, 1800);
   assert.equal(addresses.take(100, 'b'), true);
+  assert.equal(addresses.take(3000, 'c'), false);
+  assert.equal(addresses.addresses, 2);
   addresses.give(1800, 'a');
   addresses.give(100, 'b');
   addresses.give(0, 'c');
+  assert.equal(addresses.addresses, 0);
+  assert.throws(() => addresses.give(1, 'c'), /does not hold/);
   assert.equal(budget.usedBytes, 0);
   assert.equal(
     fill(() => addresses.take(1, 'c')),

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Client } from '../../src/base/client.ts';
 import { parseTokenFile } from '../../src/base/token-file.ts';
 import { Caller } from '../../src/grpc/caller.ts';
-import { Authenticator, addressName, subjectName } from '../../src/ingest/authenticator.ts';
+import { Authenticator, subjectName } from '../../src/ingest/authenticator.ts';
 import { Clients } from '../../src/ingest/clients.ts';
 
 const GOOD = 'Bearer kq3VZ0o1c2mB9yTt8sWfXw';
@@ -83,16 +83,6 @@ test('the records of clients are bounded, and what they sent is reported once', 
     1000,
   );
   assert.deepEqual(clients.takeActivity(2), []);
-});
-
-test('addresses: without port, IPv4 in IPv6 as itself, IPv6 by its network of 64 bits', () => {
-  assert.equal(addressName('192.0.2.7'), '192.0.2.7');
-  assert.equal(addressName('::ffff:192.0.2.7'), '192.0.2.7');
-  assert.equal(addressName('::1'), '::1');
-  assert.equal(addressName('2001:DB8:1:2:3:4:5:6'), '2001:db8:1:2::/64');
-  assert.equal(addressName('2001:db8::1'), '2001:db8:0:0::/64');
-  assert.equal(addressName('fe80::1%eth0'), 'fe80:0:0:0::/64');
-  assert.equal(addressName('1::2:3:4:5:6:7'), '1:0:2:3::/64');
 });
 
 test('subjects: steered by nothing in them, bounded, and long ones still told apart', () => {

@@ -259,7 +259,7 @@ export class GrpcJsServer implements GrpcServer {
     if (method.path === STREAM_SENSOR_VALUES_PATH) {
       return asInterceptingCall(new StreamCall(base, caller, this.#streams));
     }
-    const sideCall = new SideCall(base, caller.address, this.#sideBudget, (closed) =>
+    const sideCall = new SideCall(base, caller.addressName, this.#sideBudget, (closed) =>
       this.#sideCalls.delete(closed),
     );
     this.#sideCalls.add(sideCall);

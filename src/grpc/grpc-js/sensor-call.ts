@@ -125,7 +125,7 @@ export class SensorCall implements Listener, CallContext {
   };
 
   #hold(bytes: number): boolean {
-    if (this.#shared.budget.take(bytes, this.client)) {
+    if (this.#shared.budget.take(bytes, this.client.holder)) {
       this.#heldBytes += bytes;
       return true;
     }
@@ -229,7 +229,7 @@ export class SensorCall implements Listener, CallContext {
     else if (outcome.kind === 'ok') ledger.requestOk();
     else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
     else ledger.requestFailed(outcome.reason);
-    if (this.#client !== undefined) budget.give(this.#heldBytes, this.#client);
+    if (this.#client !== undefined) budget.give(this.#heldBytes, this.#client.holder);
     calls.delete(this);
     if (connected) {
       if (outcome.kind === 'ok') answerOk(this.#base.stream);

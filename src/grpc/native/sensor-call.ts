@@ -125,7 +125,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
 
   reserve(bytes: number): boolean {
     const { budget } = this.#shared;
-    if (budget.take(bytes, this.client)) {
+    if (budget.take(bytes, this.client.holder)) {
       this.#heldBytes += bytes;
       return true;
     }
@@ -249,7 +249,7 @@ export class SensorCall implements StreamConsumer, CallContext, MessageHost, Dea
     else if (outcome.kind === 'refused') ledger.requestRefused(outcome.reason);
     else ledger.requestFailed(outcome.reason);
     if (outcome.kind === 'ok') stream.host.caller.fineCalls++;
-    if (this.#client !== undefined) budget.give(this.#heldBytes, this.#client);
+    if (this.#client !== undefined) budget.give(this.#heldBytes, this.#client.holder);
     this.#shared.openCalls--;
     if (connected) {
       if (outcome.kind === 'ok') stream.answerEmpty();

@@ -86,7 +86,7 @@ export class SideCall implements StreamConsumer, CallCore {
   // --- the request ------------------------------------------------------------------------------------
 
   #hold(bytes: number): boolean {
-    if (this.#shared.budget.take(bytes, this.#stream.host.caller.address)) {
+    if (this.#shared.budget.take(bytes, this.#stream.host.caller.addressName)) {
       this.#heldBytes += bytes;
       return true;
     }
@@ -228,7 +228,7 @@ export class SideCall implements StreamConsumer, CallCore {
 
   #release(): void {
     this.#timer?.cancel();
-    this.#shared.budget.give(this.#heldBytes, this.#stream.host.caller.address);
+    this.#shared.budget.give(this.#heldBytes, this.#stream.host.caller.addressName);
     this.#heldBytes = 0;
     this.#shared.calls.delete(this);
   }
