@@ -87,8 +87,10 @@ export class SensorService {
       return;
     }
     const receivedAtMs = this.#deps.clock.nowMs();
-    // Nobody overtakes those who already wait and could go in his place.
-    const take = this.#deps.waitLine.mayPass(call.client)
+    const { waitLine } = this.#deps;
+    if (!waitLine.isEmpty) waitLine.letInFor(call.client, request.length);
+    // Nobody overtakes those of his own who wait, nor anybody who lacks room.
+    const take = waitLine.mayPass(call.client)
       ? this.#takeShare(request, receivedAtMs, call.client, respond)
       : 'held';
     if (take !== 'taken') this.#wait(request, receivedAtMs, call, take, respond);

@@ -10,12 +10,25 @@
  *
  * Invariants:
  * 1. Of one client: first come, first served. Of several: each in turn, as many bytes as the largest of the requests that
- *    stand first when the round begins.
+ *    stand first when the round begins. Only while a part of the line is still to be let in may somebody come before his turn:
+ *    in place of bytes that his client brings meanwhile, and then its turn is over.
  * 2. While somebody whose turn it is lacks room, nobody else gets any, even if he would fit where that one does not.
  *    One that is held back for his client's sake only (`held`) is passed over.
  * 3. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
+ * 4. `admit` ends when nobody more can be let in, or its next part is to come.
+ * 5. `#lines` is in the order of turns: whoever had one, or was passed over, stands last.
  */
 import type { Clock, Timer } from '../base/clock.ts';
+
+/**
+ * To let one in is the work of any request. A thousand that found room together kept the thread for half a second, beyond all
+ * shares of its turns (docs/decisions/0057). So after this long the others of the event loop go first; and behind a turn of theirs
+ * that was long, a quarter of it, so that the line has a fifth of the thread however busy that is.
+ */
+const ADMIT_MS = 2;
+const ADMIT_PART_OF_TURN = 1 / 4;
+/** A quarter of the longest turn of the event loop (grpc/turn-limit.ts). */
+const ADMIT_MOST_MS = 25;
 
 export type FullPolicy = 'wait' | 'refuse';
 
@@ -54,17 +67,25 @@ interface ClientLine {
   /** What it may still take in its turn, which has begun. */
   creditBytes: number;
   isInTurn: boolean;
+  /** What it brought while some were still to be let in, and nobody went in for yet. */
+  broughtBytes: number;
 }
 
 export class WaitLine {
   readonly #options: WaitLineOptions;
   readonly #clock: Clock;
-  /** In the order of their turns. */
   readonly #lines = new Map<object, ClientLine>();
   #waiting = 0;
   #waitingBytes = 0;
   #admitting = false;
-  /** Somebody whose turn it is lacks room. */
+  /** When this part of `admit` is to be over; behind it, when it was. */
+  #admitUntilMs = 0;
+  #isNextPartToCome = false;
+  #roundTurns = 0;
+  #turnBytes = 0;
+  /** Turns one after the other that let in nobody. */
+  #vainTurns = 0;
+  /** Somebody who was to go in lacks room. */
   #isShort = false;
 
   constructor(options: WaitLineOptions, clock: Clock) {
@@ -82,7 +103,7 @@ export class WaitLine {
     return this.#waitingBytes;
   }
 
-  /** A newcomer of this client would overtake nobody who could go in his place. */
+  /** A newcomer of this client would overtake nobody who lacks room, nor anybody of his own. */
   mayPass(client: object): boolean {
     return this.#waiting === 0 || (!this.#isShort && !this.#lines.has(client));
   }
@@ -107,7 +128,7 @@ export class WaitLine {
     place.timer = this.#clock.setTimer(waitMs, () => this.#giveUp(place));
     let line = this.#lines.get(waiter.client);
     if (line === undefined) {
-      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false };
+      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false, broughtBytes: 0 };
       this.#lines.set(waiter.client, line);
     }
     line.places.push(place);
@@ -118,61 +139,111 @@ export class WaitLine {
     return () => this.#leave(place);
   }
 
-  /** There is more room: lets in as many as fit, each client in turn. */
-  admit(): void {
-    // A taker may cause the next flush, whose result calls back here; the outer loop goes on anyway.
-    if (this.#admitting) return;
+  /**
+   * A request of so many bytes comes from this client, while there is room and some are still to be let in. The first of its own
+   * go in its place, so that the line does not grow for want of time.
+   */
+  letInFor(client: object, sizeBytes: number): void {
+    const line = this.#lines.get(client);
+    if (line === undefined || !this.#isNextPartToCome || this.#isShort || this.#admitting) return;
+    line.broughtBytes += sizeBytes;
     this.#admitting = true;
-    this.#isShort = false;
     try {
-      while (this.#admitRound()) {}
+      for (let first = line.places[0]; first !== undefined; first = line.places[0]) {
+        if (first.waiter.sizeBytes > line.broughtBytes) return;
+        const take = first.waiter.tryTake();
+        if (take !== 'taken') {
+          this.#isShort = take === 'short';
+          line.broughtBytes = 0;
+          return;
+        }
+        line.broughtBytes -= first.waiter.sizeBytes;
+        this.#leave(first);
+        this.#endTurn(client, line);
+        line.creditBytes = 0;
+      }
     } finally {
       this.#admitting = false;
     }
   }
 
-  /** One turn of each client; false when there is nothing more to be had. */
-  #admitRound(): boolean {
-    let turnBytes = 0;
-    for (const { places } of this.#lines.values())
-      turnBytes = Math.max(turnBytes, places[0]!.waiter.sizeBytes);
-    let hasTaken = false;
-    for (const [client, line] of [...this.#lines]) {
-      const take = this.#takeTurn(line, turnBytes);
-      if (take === 'short') {
-        this.#isShort = true;
-        return false;
+  /** There is more room: lets in as many as fit, each client in turn, and some of them in later turns of the event loop. */
+  admit(): void {
+    this.#vainTurns = 0;
+    // A taker may cause the next flush, whose result calls back here; the outer loop goes on anyway.
+    if (this.#admitting || this.#isNextPartToCome) return;
+    this.#admitPart(ADMIT_MS);
+  }
+
+  readonly #admitNextPart = (): void => {
+    this.#isNextPartToCome = false;
+    const awayMs = this.#clock.monotonicMs() - this.#admitUntilMs;
+    this.#admitPart(Math.min(ADMIT_MOST_MS, Math.max(ADMIT_MS, awayMs * ADMIT_PART_OF_TURN)));
+  };
+
+  #admitPart(partMs: number): void {
+    this.#admitting = true;
+    this.#isShort = false;
+    this.#roundTurns = 0;
+    this.#admitUntilMs = this.#clock.monotonicMs() + partMs;
+    try {
+      while (this.#vainTurns < this.#lines.size) {
+        if (this.#roundTurns === 0) this.#beginRound();
+        const [client, line] = this.#lines.entries().next().value!;
+        const take = this.#takeTurn(line);
+        if (take === 'short') {
+          this.#isShort = true;
+          return;
+        }
+        if (take === 'late') {
+          this.#isNextPartToCome = true;
+          this.#admitUntilMs = this.#clock.monotonicMs();
+          setImmediate(this.#admitNextPart);
+          return;
+        }
+        this.#vainTurns = take === 'held' ? this.#vainTurns + 1 : 0;
+        this.#endTurn(client, line);
+        this.#roundTurns--;
       }
-      if (take === 'held') continue;
-      hasTaken = true;
-      if (line.places.length > 0) {
-        // To the end: it has had its turn, also when the next look comes before the round is over.
-        this.#lines.delete(client);
-        this.#lines.set(client, line);
-      }
+    } finally {
+      this.#admitting = false;
     }
-    return hasTaken;
+  }
+
+  #beginRound(): void {
+    this.#roundTurns = this.#lines.size;
+    this.#turnBytes = 0;
+    for (const { places } of this.#lines.values()) {
+      this.#turnBytes = Math.max(this.#turnBytes, places[0]!.waiter.sizeBytes);
+    }
+  }
+
+  #endTurn(client: object, line: ClientLine): void {
+    line.isInTurn = false;
+    if (line.places.length === 0) return;
+    this.#lines.delete(client);
+    this.#lines.set(client, line);
   }
 
   /** `taken` when something was, and its turn is over. One that is cut short goes on where it stopped. */
-  #takeTurn(line: ClientLine, turnBytes: number): Take {
-    if (!line.isInTurn) line.creditBytes += turnBytes;
+  #takeTurn(line: ClientLine): Take | 'late' {
+    if (!line.isInTurn) line.creditBytes += Math.max(this.#turnBytes, line.places[0]!.waiter.sizeBytes);
     line.isInTurn = true;
-    let hasTaken = false;
+    let take: Take = 'held';
     for (let head = line.places[0]; head !== undefined; head = line.places[0]) {
       if (head.waiter.sizeBytes > line.creditBytes) break;
-      const take = head.waiter.tryTake();
-      if (take === 'short') return 'short';
-      if (take === 'held') {
+      if (this.#clock.monotonicMs() >= this.#admitUntilMs) return 'late';
+      const headTake = head.waiter.tryTake();
+      if (headTake === 'short') return 'short';
+      if (headTake === 'held') {
         line.creditBytes = 0;
         break;
       }
-      hasTaken = true;
+      take = 'taken';
       line.creditBytes -= head.waiter.sizeBytes;
       this.#leave(head);
     }
-    line.isInTurn = false;
-    return hasTaken ? 'taken' : 'held';
+    return take;
   }
 
   /** Everybody who stands here is turned away now; nobody is let in on the way. */
@@ -219,7 +290,11 @@ export class WaitLine {
     const line = this.#lines.get(client)!;
     line.places.splice(line.places.indexOf(place), 1);
     line.bytes -= sizeBytes;
-    if (line.places.length === 0) this.#lines.delete(client);
+    if (line.places.length === 0) {
+      this.#lines.delete(client);
+      // It may have been one of those whose turns are counted.
+      this.#vainTurns = 0;
+    }
     this.#waiting--;
     this.#waitingBytes -= sizeBytes;
     if (this.#waiting === 0) this.#isShort = false;

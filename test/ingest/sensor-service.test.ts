@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ByteBuffer } from '../../src/base/byte-buffer.ts';
 import { Client } from '../../src/base/client.ts';
 import type { Outcome } from '../../src/base/outcome.ts';
@@ -19,6 +20,9 @@ class CountingEncoder {
   fault: EncodeFault | undefined;
   encodedBytes = 0;
   tries = 0;
+  /** First bytes of what was encoded, in that order. */
+  readonly order: number[] = [];
+  onEncode = (): void => {};
   encode(request: Uint8Array, _receivedAtMs: number, out: ByteBuffer, maxOutputBytes: number): number {
     const bytes = request.length * KiB;
     this.tries++;
@@ -29,13 +33,15 @@ class CountingEncoder {
     }
     out.reserve(bytes);
     out.length += bytes;
+    this.order.push(request[0]!);
+    this.onEncode();
     return 1;
   }
 }
 
-test('a large request that waits is not encoded anew for every batch that comes home', async (t) => {
+function serviceUnderTest(t: TestContext, queueBytes: number) {
   const pipeline = pipelineUnderTest({
-    capacityBytes: 4096 * KiB,
+    capacityBytes: queueBytes,
     capacityItems: 4096,
     bufferBytes: 4 * KiB,
   });
@@ -46,7 +52,7 @@ test('a large request that waits is not encoded anew for every batch that comes 
     pipeline.clock,
   );
   const service = new SensorService(
-    { ack: 'written', queueBytes: 4096 * KiB },
+    { ack: 'written', queueBytes },
     {
       admit: () => undefined,
       encoder,
@@ -62,8 +68,20 @@ test('a large request that waits is not encoded anew for every batch that comes 
   const outcomes: Outcome[] = [];
   const client = new Client('address', '127.0.0.1');
   const call = { client, deadlineMs: undefined, peer: 'test', cancelled: false, onCancelled: undefined };
-  const send = (kibs: number) =>
-    service.handle(new Uint8Array(kibs), { ...call }, (outcome) => outcomes.push(outcome));
+  return {
+    pipeline,
+    encoder,
+    waitLine,
+    outcomes,
+    send: (kibs: number, first = 0) =>
+      service.handle(new Uint8Array(kibs).fill(first, 0, 1), { ...call }, (outcome) =>
+        outcomes.push(outcome),
+      ),
+  };
+}
+
+test('a large request that waits is not encoded anew for every batch that comes home', async (t) => {
+  const { pipeline, encoder, waitLine, outcomes, send } = serviceUnderTest(t, 4096 * KiB);
   for (let i = 0; i < 1024; i++) send(4);
   send(3000);
   assert.equal(waitLine.waiting, 1);
@@ -78,4 +96,33 @@ test('a large request that waits is not encoded anew for every batch that comes 
   pipeline.held[0]!.answer({ ok: true });
   await pipeline.processor.close();
   assert.equal(outcomes.filter(({ kind }) => kind === 'ok').length, 1025);
+});
+
+test('what finds room but no time stands in the order it came, and the line does not grow by who comes meanwhile', async (t) => {
+  const { pipeline, encoder, waitLine, outcomes, send } = serviceUnderTest(t, 40 * KiB);
+  for (let i = 0; i < 16; i++) send(4, i);
+  assert.equal(waitLine.waiting, 6);
+  await pipeline.arrived(10);
+  const waiting: number[] = [];
+  // The first takes as long as a part of the line may; before the next part others come.
+  encoder.onEncode = () => {
+    pipeline.clock.standStill(2);
+    encoder.onEncode = () => {};
+    queueMicrotask(() => {
+      for (let i = 16; i < 20; i++) {
+        send(4, i);
+        waiting.push(waitLine.waiting);
+      }
+    });
+  };
+  for (const batch of pipeline.held.splice(0)) batch.answer({ ok: true });
+  while (waiting.length === 0) await nextTurn();
+  assert.deepEqual(waiting, [5, 5, 5, 5]);
+  const all = Array.from({ length: 20 }, (_, i) => i);
+  assert.deepEqual(encoder.order, all.slice(0, encoder.order.length));
+  while (outcomes.length < 20) {
+    for (const batch of pipeline.held.splice(0)) batch.answer({ ok: true });
+    await nextTurn();
+  }
+  assert.deepEqual(encoder.order, all);
 });

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Waiter, WaitLine } from '../../src/pipeline/wait-line.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+
+/** As it is, and before it tries to take the room something else happens. */
+function after(act: () => void, waiter: Waiter): Waiter {
+  return {
+    ...waiter,
+    tryTake() {
+      act();
+      return waiter.tryTake();
+    },
+  };
+}
 
 function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0]> = {}) {
   const clock = new ManualClock();
@@ -9,6 +21,7 @@ function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0
   const log: string[] = [];
   const held = new Set<object>();
   let room = 0;
+  let takeMs = 0;
   const one = {};
   const waiter = (name: string, sizeBytes: number, deadlineMs?: number, client: object = one): Waiter => ({
     client,
@@ -18,6 +31,7 @@ function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0
       if (held.has(client)) return 'held';
       if (sizeBytes > room) return 'short';
       room -= sizeBytes;
+      clock.standStill(takeMs);
       log.push(`${name} taken`);
       return 'taken';
     },
@@ -29,6 +43,10 @@ function lineUnderTest(options: Partial<ConstructorParameters<typeof WaitLine>[0
     line,
     log,
     waiter,
+    /** To let one in takes so long. */
+    slow(ms: number) {
+      takeMs = ms;
+    },
     giveRoom(bytes: number) {
       room += bytes;
       line.admit();
@@ -169,4 +187,241 @@ test('who fills the line by himself is known, whatever others have', () => {
   assert.equal(line.isFilledBy(two, 100), false, 'there is a place');
   assert.equal(line.isFilledBy(two, 101), true);
   assert.equal(line.isFilledBy({}, 101), false);
+});
+
+test('many find room together: some are let in, then the event loop has its turn, and nobody is forgotten', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [many, few] = [{}, {}];
+  for (let i = 1; i <= 7; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
+  for (let i = 1; i <= 2; i++) line.enter(waiter(`few ${i}`, 10, undefined, few));
+  const taken = (): string => log.splice(0).join().replaceAll(' taken', '');
+  slow(0.7);
+  giveRoom(500);
+  assert.equal(taken(), 'many 1,few 1,many 2');
+  // More room at the same time does not make the turn longer.
+  giveRoom(500);
+  assert.equal(taken(), '');
+  assert.equal(line.mayPass(few), false);
+  assert.equal(line.mayPass({}), true, 'there is room, and he would overtake nobody of his own');
+  await nextTurn();
+  assert.equal(taken(), 'few 2,many 3,many 4');
+  await nextTurn();
+  assert.equal(taken(), 'many 5,many 6,many 7');
+  assert.equal(line.isEmpty, true);
+});
+
+test('one small turn after the other of a client whose neighbour is large ends in the middle, and goes on there', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [large, small] = [{}, {}];
+  for (let i = 1; i <= 4; i++) line.enter(waiter(`small ${i}`, 10, undefined, small));
+  line.enter(waiter('large', 40, undefined, large));
+  slow(1);
+  giveRoom(80);
+  assert.deepEqual(log, ['small 1 taken', 'small 2 taken']);
+  await nextTurn();
+  assert.deepEqual(log.slice(2), ['small 3 taken', 'small 4 taken']);
+  await nextTurn();
+  assert.deepEqual(log.slice(4), ['large taken']);
+});
+
+test('who is turned away while a part of the line is still to be let in is not let in after all', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  for (let i = 1; i <= 3; i++) line.enter(waiter(`${i}`, 10));
+  slow(2);
+  giveRoom(100);
+  line.giveUpAll();
+  await nextTurn();
+  assert.deepEqual(log, ['1 taken', '2 gave up after 2', '3 gave up after 2']);
+  // And it goes on with whoever comes later.
+  line.enter(waiter('4', 10));
+  giveRoom(0);
+  assert.equal(log.at(-1), '4 taken');
+});
+
+test('while some are still to be let in, who comes sends as many bytes of his own in before him', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [mine, theirs] = [{}, {}];
+  for (let i = 1; i <= 4; i++) line.enter(waiter(`mine ${i}`, 20, undefined, mine));
+  for (let i = 1; i <= 2; i++) line.enter(waiter(`theirs ${i}`, 20, undefined, theirs));
+  const taken = (): string => log.splice(0).join().replaceAll(' taken', '');
+  line.letInFor(mine, 20);
+  assert.equal(taken(), '', 'there is no room');
+  slow(2);
+  giveRoom(1000);
+  assert.equal(taken(), 'mine 1');
+  // Small ones do not send in large ones, each on its own.
+  line.letInFor(mine, 10);
+  assert.equal(taken(), '');
+  line.letInFor(mine, 10);
+  assert.equal(taken(), 'mine 2');
+  line.letInFor({}, 1000);
+  assert.equal(taken(), '', 'whose is nobody here');
+  line.letInFor(mine, 50);
+  assert.equal(taken(), 'mine 3,mine 4');
+  assert.equal(line.mayPass(mine), true, 'nobody of his stands before him');
+  await nextTurn();
+  assert.equal(taken(), 'theirs 1');
+  await nextTurn();
+  assert.equal(taken(), 'theirs 2');
+  assert.equal(line.isEmpty, true);
+});
+
+test('whoever came before his turn has had it', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const clients = { eager: {}, calm: {}, late: {} };
+  for (const [name, client] of Object.entries(clients)) {
+    for (let i = 1; i <= 4; i++) line.enter(waiter(`${name} ${i}`, 10, undefined, client));
+  }
+  const taken = (): string => log.splice(0).join().replaceAll(' taken', '');
+  slow(1);
+  giveRoom(120);
+  assert.equal(taken(), 'eager 1,calm 1');
+  line.letInFor(clients.late, 10);
+  line.letInFor(clients.eager, 20);
+  assert.equal(taken(), 'late 1,eager 2,eager 3');
+  for (let i = 0; i < 4; i++) await nextTurn();
+  assert.equal(taken(), 'calm 2,late 2,eager 4,calm 3,late 3,calm 4,late 4');
+});
+
+test('nobody is sent in before who lacks room, nor where only shares hold back', async () => {
+  const { line, log, waiter, giveRoom, slow, held } = lineUnderTest();
+  const [mine, theirs] = [{}, {}];
+  for (let i = 1; i <= 4; i++) line.enter(waiter(`mine ${i}`, 10, undefined, mine));
+  slow(2);
+  giveRoom(500);
+  line.enter(waiter('larger than the room', 900, undefined, theirs), 'short');
+  line.letInFor(mine, 10);
+  assert.deepEqual(log.splice(0), ['mine 1 taken']);
+  await nextTurn();
+  assert.deepEqual(log.splice(0), ['mine 2 taken']);
+  assert.equal(line.mayPass({}), true);
+  line.letInFor(theirs, 900);
+  assert.equal(line.mayPass({}), false, 'somebody lacks room');
+  line.giveUpAll();
+  await nextTurn();
+  let tries = 0;
+  held.add(mine);
+  line.enter(
+    after(() => tries++, waiter('greedy', 10, undefined, mine)),
+    'held',
+  );
+  line.letInFor(mine, 10);
+  assert.equal(tries, 0);
+});
+
+test('what one brought while his share held him back sends in nothing later', async () => {
+  const { line, log, waiter, giveRoom, slow, held } = lineUnderTest();
+  const [greedy, modest] = [{}, {}];
+  line.enter(waiter('modest 1', 10, undefined, modest));
+  line.enter(waiter('modest 2', 10, undefined, modest));
+  for (let i = 1; i <= 3; i++) line.enter(waiter(`greedy ${i}`, 10, undefined, greedy));
+  slow(2);
+  giveRoom(500);
+  held.add(greedy);
+  for (let i = 0; i < 3; i++) line.letInFor(greedy, 10);
+  held.clear();
+  line.letInFor(greedy, 10);
+  assert.deepEqual(log, ['modest 1 taken', 'greedy 1 taken']);
+});
+
+test('nobody is sent in while all are turned away', () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [one, other] = [{}, {}];
+  for (const [client, next] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    for (let i = 0; i < 3; i++) {
+      line.enter({ ...waiter('', 10, undefined, client), onGiveUp: () => line.letInFor(next, 1000) });
+    }
+  }
+  slow(2);
+  giveRoom(1000);
+  assert.equal(log.length, 1);
+  line.giveUpAll();
+  assert.equal(log.length, 1);
+});
+
+test('a turn is of what stands first when it begins, also where others left meanwhile', () => {
+  const { line, log, waiter, giveRoom } = lineUnderTest();
+  const [large, many, few] = [{}, {}, {}];
+  const withdrawLarge = line.enter(waiter('large', 100, undefined, large)) as () => void;
+  for (let i = 1; i <= 3; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
+  line.enter(waiter('few 1', 10, undefined, few));
+  giveRoom(20);
+  withdrawLarge();
+  assert.deepEqual(log.splice(0), ['many 1 taken', 'few 1 taken']);
+  line.giveUpAll();
+  log.length = 0;
+  line.enter(after(() => withdrawSmall(), waiter('first', 10, undefined, few)));
+  const withdrawSmall = line.enter(waiter('small', 10, undefined, many)) as () => void;
+  line.enter(waiter('larger', 50, undefined, many));
+  giveRoom(100);
+  assert.deepEqual(log, ['first taken', 'larger taken']);
+});
+
+test('behind a long turn of others the line has a quarter of it', async () => {
+  const { clock, line, log, waiter, giveRoom, slow } = lineUnderTest();
+  for (let i = 1; i <= 50; i++) line.enter(waiter(`${i}`, 1));
+  slow(1);
+  giveRoom(100);
+  assert.equal(log.length, 2);
+  clock.standStill(40);
+  await nextTurn();
+  assert.equal(log.length, 2 + 10);
+  // Where the machine stood still that is no measure.
+  clock.standStill(10_000);
+  await nextTurn();
+  assert.equal(log.length, 12 + 25);
+  slow(40);
+  await nextTurn();
+  assert.equal(log.length, 37 + 1);
+  slow(1);
+  await nextTurn();
+  assert.equal(log.length, 38 + 2, 'what it took itself is no turn of others');
+});
+
+test('those that are passed over do not keep the line from who stands behind them, and all are asked only once', async () => {
+  const { clock, line, log, waiter, giveRoom, held } = lineUnderTest();
+  let tries = 0;
+  const enter = (name: string, client: object): void => {
+    const ask = (): void => {
+      tries++;
+      clock.standStill(0.5);
+    };
+    line.enter(after(ask, waiter(name, 1, undefined, client)), 'held');
+  };
+  for (let i = 1; i <= 10; i++) {
+    const greedy = {};
+    held.add(greedy);
+    enter(`greedy ${i}`, greedy);
+  }
+  enter('modest', {});
+  giveRoom(100);
+  for (let i = 0; i < 10; i++) await nextTurn();
+  assert.deepEqual(log, ['modest taken']);
+  assert.equal(tries, 10 + 1 + 10, 'once more each behind the one that was let in');
+  held.clear();
+  giveRoom(0);
+  for (let i = 0; i < 10; i++) await nextTurn();
+  assert.equal(line.isEmpty, true);
+});
+
+test('one that was passed over and makes room in the line does not count for those that were not asked yet', async () => {
+  const { clock, line, log, waiter, giveRoom, held } = lineUnderTest();
+  for (let i = 1; i <= 4; i++) {
+    const greedy = {};
+    held.add(greedy);
+    line.enter(
+      after(() => clock.standStill(0.5), waiter(`greedy ${i}`, 240, undefined, greedy)),
+      'held',
+    );
+  }
+  const modest = {};
+  line.enter(waiter('modest', 30, undefined, modest), 'held');
+  giveRoom(1000);
+  assert.ok(line.enter(waiter('modest too', 200, undefined, modest), 'held'));
+  assert.deepEqual(log.splice(0), ['greedy 1 gave up after 2']);
+  for (let i = 0; i < 3; i++) await nextTurn();
+  assert.deepEqual(log, ['modest taken', 'modest too taken']);
 });
