@@ -161,6 +161,7 @@ export class WaitLine {
         this.#leave(first);
         this.#endTurn(client, line);
         line.creditBytes = 0;
+        this.#vainTurns = 0;
       }
     } finally {
       this.#admitting = false;
@@ -227,8 +228,10 @@ export class WaitLine {
 
   /** `taken` when something was, and its turn is over. One that is cut short goes on where it stopped. */
   #takeTurn(line: ClientLine): Take | 'late' {
-    if (!line.isInTurn) line.creditBytes += Math.max(this.#turnBytes, line.places[0]!.waiter.sizeBytes);
+    if (!line.isInTurn) line.creditBytes += this.#turnBytes;
     line.isInTurn = true;
+    // Whoever stands first may have come there since the round began, or the turn.
+    line.creditBytes = Math.max(line.creditBytes, line.places[0]!.waiter.sizeBytes);
     let take: Take = 'held';
     for (let head = line.places[0]; head !== undefined; head = line.places[0]) {
       if (head.waiter.sizeBytes > line.creditBytes) break;
