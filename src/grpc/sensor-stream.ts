@@ -41,6 +41,7 @@ export class SensorStream implements CallContext {
   client: Client;
   readonly deadlineMs: number | undefined;
   isRepeat = false;
+  isHeldBack = false;
   cancelled = false;
   /** Framed, of the requests whose outcome is not known yet. */
   underWayBytes = 0;
@@ -287,7 +288,9 @@ export class SensorStream implements CallContext {
     this.#isGoingOn = false;
     if (!this.#isHeld || this.#isClosing || this.#isWaiting) return;
     this.#isHeld = false;
+    this.isHeldBack = true;
     this.#takeHeld();
+    this.isHeldBack = false;
     if (this.#isHeld || this.#isClosing) return;
     this.#link.resume();
     this.#settle();

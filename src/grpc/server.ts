@@ -41,6 +41,8 @@ export interface CallContext {
   readonly onTaken?: () => void;
   /** The same request was offered before, and refused for then. */
   readonly isRepeat?: boolean;
+  /** It came earlier, and was held back since. */
+  readonly isHeldBack?: boolean;
 }
 
 /**

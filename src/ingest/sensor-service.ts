@@ -88,7 +88,8 @@ export class SensorService {
     }
     const receivedAtMs = this.#deps.clock.nowMs();
     const { waitLine } = this.#deps;
-    if (!waitLine.isEmpty) waitLine.letInFor(call.client, request.length);
+    // What was held back comes because others were let in; it would let in others, and they bring the next.
+    if (!waitLine.isEmpty && call.isHeldBack !== true) waitLine.letInFor(call.client, request.length);
     // Nobody overtakes those of his own who wait, nor anybody who lacks room.
     const take = waitLine.mayPass(call.client)
       ? this.#takeShare(request, receivedAtMs, call.client, respond)

@@ -11,7 +11,7 @@
  * Invariants:
  * 1. Of one client: first come, first served. Of several: each in turn, as many bytes as the largest of the requests that
  *    stand first when the round begins. Only while a part of the line is still to be let in may somebody come before his turn:
- *    in place of bytes that his client brings meanwhile, and then its turn is over.
+ *    in place of bytes that his client brings meanwhile; and so many bytes of them are its turn.
  * 2. While somebody whose turn it is lacks room, nobody else gets any, even if he would fit where that one does not.
  *    One that is held back for his client's sake only (`held`) is passed over.
  * 3. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
@@ -22,12 +22,12 @@ import type { Clock, Timer } from '../base/clock.ts';
 
 /**
  * To let one in is the work of any request. A thousand that found room together kept the thread for half a second, beyond all
- * shares of its turns (docs/decisions/0057). So after this long the others of the event loop go first; and behind a turn of theirs
- * that was long, a quarter of it, so that the line has a fifth of the thread however busy that is.
+ * shares of its turns (docs/decisions/0057). So after this long the others of the event loop go first; and where that
+ * took long, the next part has a quarter of it, so that the line has its part of a busy thread.
  */
 const ADMIT_MS = 2;
 const ADMIT_PART_OF_TURN = 1 / 4;
-/** A quarter of the longest turn of the event loop (grpc/turn-limit.ts). */
+/** A quarter of what sockets may bring in a turn (grpc/turn-limit.ts). */
 const ADMIT_MOST_MS = 25;
 
 export type FullPolicy = 'wait' | 'refuse';
@@ -69,6 +69,8 @@ interface ClientLine {
   isInTurn: boolean;
   /** What it brought while some were still to be let in, and nobody went in for yet. */
   broughtBytes: number;
+  /** What went in before its turn, since the last one. */
+  earlyBytes: number;
 }
 
 export class WaitLine {
@@ -128,7 +130,7 @@ export class WaitLine {
     place.timer = this.#clock.setTimer(waitMs, () => this.#giveUp(place));
     let line = this.#lines.get(waiter.client);
     if (line === undefined) {
-      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false, broughtBytes: 0 };
+      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false, broughtBytes: 0, earlyBytes: 0 };
       this.#lines.set(waiter.client, line);
     }
     line.places.push(place);
@@ -146,7 +148,10 @@ export class WaitLine {
   letInFor(client: object, sizeBytes: number): void {
     const line = this.#lines.get(client);
     if (line === undefined || !this.#isNextPartToCome || this.#isShort || this.#admitting) return;
-    line.broughtBytes += sizeBytes;
+    // No more is kept for later than what it is kept for takes.
+    const mostBytes = Math.max(sizeBytes, line.places[0]!.waiter.sizeBytes);
+    line.broughtBytes = Math.min(line.broughtBytes + sizeBytes, mostBytes);
+    const untilMs = this.#clock.monotonicMs() + ADMIT_MS;
     this.#admitting = true;
     try {
       for (let first = line.places[0]; first !== undefined; first = line.places[0]) {
@@ -159,13 +164,20 @@ export class WaitLine {
         }
         line.broughtBytes -= first.waiter.sizeBytes;
         this.#leave(first);
-        this.#endTurn(client, line);
-        line.creditBytes = 0;
-        this.#vainTurns = 0;
+        this.#wentEarly(client, line, first.waiter.sizeBytes);
+        if (this.#clock.monotonicMs() >= untilMs) line.broughtBytes = 0;
       }
     } finally {
       this.#admitting = false;
     }
+  }
+
+  #wentEarly(client: object, line: ClientLine, sizeBytes: number): void {
+    this.#vainTurns = 0;
+    line.earlyBytes += sizeBytes;
+    if (line.earlyBytes < this.#turnBytes) return;
+    this.#endTurn(client, line);
+    line.creditBytes = 0;
   }
 
   /** There is more room: lets in as many as fit, each client in turn, and some of them in later turns of the event loop. */
@@ -173,7 +185,15 @@ export class WaitLine {
     this.#vainTurns = 0;
     // A taker may cause the next flush, whose result calls back here; the outer loop goes on anyway.
     if (this.#admitting || this.#isNextPartToCome) return;
+    this.#roundTurns = 0;
     this.#admitPart(ADMIT_MS);
+  }
+
+  #admitSoon(): void {
+    if (this.#isNextPartToCome) return;
+    this.#isNextPartToCome = true;
+    this.#admitUntilMs = this.#clock.monotonicMs();
+    setImmediate(this.#admitNextPart);
   }
 
   readonly #admitNextPart = (): void => {
@@ -185,7 +205,6 @@ export class WaitLine {
   #admitPart(partMs: number): void {
     this.#admitting = true;
     this.#isShort = false;
-    this.#roundTurns = 0;
     this.#admitUntilMs = this.#clock.monotonicMs() + partMs;
     try {
       while (this.#vainTurns < this.#lines.size) {
@@ -197,9 +216,7 @@ export class WaitLine {
           return;
         }
         if (take === 'late') {
-          this.#isNextPartToCome = true;
-          this.#admitUntilMs = this.#clock.monotonicMs();
-          setImmediate(this.#admitNextPart);
+          this.#admitSoon();
           return;
         }
         this.#vainTurns = take === 'held' ? this.#vainTurns + 1 : 0;
@@ -221,6 +238,7 @@ export class WaitLine {
 
   #endTurn(client: object, line: ClientLine): void {
     line.isInTurn = false;
+    line.earlyBytes = 0;
     if (line.places.length === 0) return;
     this.#lines.delete(client);
     this.#lines.set(client, line);
@@ -274,6 +292,8 @@ export class WaitLine {
       if (largest === undefined || largest === own || largest.bytes <= (own?.bytes ?? 0) + sizeBytes)
         return false;
       this.#giveUp(largest.places.at(-1)!, false);
+      // It may have been what others waited for.
+      if (largest.places.length === 0) this.#admitSoon();
     }
     return true;
   }

@@ -123,9 +123,11 @@ for (const transport of TRANSPORTS) {
     for (const reason of ['rate_limited', 'quota', 'queue_full'] as const) {
       test(`${reason}: offered again after the time named, in order, refused to nobody`, async () => {
         const seen: string[] = [];
+        const heldBack: unknown[] = [];
         let isShort = true;
         server.handler = (request, call, respond) => {
           seen.push(`${text(request)}${call.isRepeat ? ' again' : ''}`);
+          heldBack.push(call.isHeldBack);
           if (!isShort) return respond(OK);
           isShort = false;
           respond(refused(reason, 'not now', 5));
@@ -136,6 +138,7 @@ for (const transport of TRANSPORTS) {
         assert.equal((await stream.ended).code, status.OK);
         assert.equal(stream.last, 3);
         assert.deepEqual(seen, ['a', 'a again', 'b', 'c']);
+        assert.deepEqual(heldBack.slice(0, 2), [false, true]);
         assert.deepEqual(server.books(), { received: 3, ok: 3 });
       });
     }

@@ -73,8 +73,8 @@ function serviceUnderTest(t: TestContext, queueBytes: number) {
     encoder,
     waitLine,
     outcomes,
-    send: (kibs: number, first = 0) =>
-      service.handle(new Uint8Array(kibs).fill(first, 0, 1), { ...call }, (outcome) =>
+    send: (kibs: number, first = 0, isHeldBack = false) =>
+      service.handle(new Uint8Array(kibs).fill(first, 0, 1), { ...call, isHeldBack }, (outcome) =>
         outcomes.push(outcome),
       ),
   };
@@ -110,14 +110,15 @@ test('what finds room but no time stands in the order it came, and the line does
     encoder.onEncode = () => {};
     queueMicrotask(() => {
       for (let i = 16; i < 20; i++) {
-        send(4, i);
+        // The last one does not come now, but goes on.
+        send(4, i, i === 19);
         waiting.push(waitLine.waiting);
       }
     });
   };
   for (const batch of pipeline.held.splice(0)) batch.answer({ ok: true });
   while (waiting.length === 0) await nextTurn();
-  assert.deepEqual(waiting, [5, 5, 5, 5]);
+  assert.deepEqual(waiting, [5, 5, 5, 6]);
   const all = Array.from({ length: 20 }, (_, i) => i);
   assert.deepEqual(encoder.order, all.slice(0, encoder.order.length));
   while (outcomes.length < 20) {

@@ -12,8 +12,8 @@ import { ManualClock } from '../support/manual-clock.ts';
 
 const SEEDS = 300;
 const STEPS = 150;
-const CLIENTS = 6;
-const CAPACITY_BYTES = 600;
+const MOST_CLIENTS = 6;
+const CAPACITIES_BYTES = [120, 300, 600];
 /** More turns of the event loop than any line here needs. */
 const TURNS = 150;
 
@@ -33,24 +33,24 @@ interface TestClient {
 class Run {
   readonly #random: Random;
   readonly #clock = new ManualClock();
-  readonly #line = new WaitLine(
-    { whenFull: 'wait', waitMaxMs: 60_000, capacityBytes: CAPACITY_BYTES },
-    this.#clock,
-  );
-  readonly #clients: readonly TestClient[] = Array.from({ length: CLIENTS }, () => ({
-    isHeld: false,
-    standing: [],
-  }));
+  readonly #line: WaitLine;
+  readonly #clients: readonly TestClient[];
   #roomBytes = 0;
   parts = 0;
 
   constructor(seed: number) {
     this.#random = seededRandom(seed);
+    const capacityBytes = CAPACITIES_BYTES[this.#upTo(CAPACITIES_BYTES.length)]!;
+    this.#line = new WaitLine({ whenFull: 'wait', waitMaxMs: 60_000, capacityBytes }, this.#clock);
+    this.#clients = Array.from({ length: 2 + this.#upTo(MOST_CLIENTS - 1) }, () => ({
+      isHeld: false,
+      standing: [],
+    }));
   }
 
   async run(): Promise<void> {
     for (let step = 0; step < STEPS; step++) await this.#step();
-    this.#roomBytes += CLIENTS * CAPACITY_BYTES;
+    this.#roomBytes += MOST_CLIENTS * Math.max(...CAPACITIES_BYTES);
     for (const client of this.#clients) client.isHeld = false;
     this.#line.admit();
     await this.#settle();
@@ -60,7 +60,7 @@ class Run {
   }
 
   async #step(): Promise<void> {
-    const client = this.#clients[this.#upTo(CLIENTS)]!;
+    const client = this.#clients[this.#upTo(this.#clients.length)]!;
     switch (this.#upTo(9)) {
       case 0:
       case 1:
@@ -125,7 +125,7 @@ class Run {
     this.#roomBytes -= sizeBytes;
     if (request.withdraw !== undefined) this.#leaves(request, 'taken');
     // Whoever is answered may end another call.
-    if (this.#random.next() < 0.05) this.#withdraws(this.#clients[this.#upTo(CLIENTS)]!);
+    if (this.#random.next() < 0.05) this.#withdraws(this.#clients[this.#upTo(this.#clients.length)]!);
     return 'taken';
   }
 

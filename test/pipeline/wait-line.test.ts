@@ -256,13 +256,12 @@ test('while some are still to be let in, who comes sends as many bytes of his ow
   assert.equal(taken(), 'mine 2');
   line.letInFor({}, 1000);
   assert.equal(taken(), '', 'whose is nobody here');
+  slow(1);
   line.letInFor(mine, 50);
   assert.equal(taken(), 'mine 3,mine 4');
   assert.equal(line.mayPass(mine), true, 'nobody of his stands before him');
   await nextTurn();
-  assert.equal(taken(), 'theirs 1');
-  await nextTurn();
-  assert.equal(taken(), 'theirs 2');
+  assert.equal(taken(), 'theirs 1,theirs 2');
   assert.equal(line.isEmpty, true);
 });
 
@@ -281,6 +280,46 @@ test('whoever came before his turn has had it', async () => {
   assert.equal(taken(), 'late 1,eager 2,eager 3');
   for (let i = 0; i < 4; i++) await nextTurn();
   assert.equal(taken(), 'calm 2,late 2,eager 4,calm 3,late 3,calm 4,late 4');
+});
+
+test('a large request does not send in small ones without end, nor do small ones what was kept for a large one', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [mine, theirs] = [{}, {}];
+  line.enter(waiter('theirs', 1, undefined, theirs));
+  line.enter(waiter('theirs', 1, undefined, theirs));
+  for (let i = 1; i <= 6; i++) line.enter(waiter(`mine ${i}`, 1, undefined, mine));
+  const withdrawLarge = line.enter(waiter('large', 100, undefined, mine)) as () => void;
+  for (let i = 7; i <= 16; i++) line.enter(waiter(`mine ${i}`, 1, undefined, mine));
+  slow(2);
+  giveRoom(1000);
+  assert.deepEqual(log.splice(0), ['theirs taken']);
+  slow(1);
+  line.letInFor(mine, 99);
+  assert.deepEqual(log.splice(0), ['mine 1 taken', 'mine 2 taken']);
+  slow(0);
+  line.letInFor(mine, 4);
+  assert.equal(log.splice(0).length, 4);
+  line.letInFor(mine, 99);
+  assert.deepEqual(log, []);
+  withdrawLarge();
+  line.letInFor(mine, 2);
+  assert.deepEqual(log, ['mine 7 taken', 'mine 8 taken']);
+});
+
+test('small ones that come before their turn do not cost all of a turn that is as large as those of others', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const [large, small] = [{}, {}];
+  for (let i = 1; i <= 3; i++) line.enter(waiter(`large ${i}`, 100, undefined, large));
+  for (let i = 1; i <= 12; i++) line.enter(waiter(`small ${i}`, 10, undefined, small));
+  slow(2);
+  giveRoom(1000);
+  line.letInFor(small, 10);
+  slow(0);
+  assert.deepEqual(log.splice(0), ['large 1 taken', 'small 1 taken']);
+  slow(0.2);
+  await nextTurn();
+  assert.equal(log.filter((entry) => entry.startsWith('small')).length, 10);
+  assert.equal(log[0], 'small 2 taken');
 });
 
 test('nobody is sent in before who lacks room, nor where only shares hold back', async () => {
