@@ -64,13 +64,11 @@ interface Place {
 interface ClientLine {
   readonly places: Place[];
   bytes: number;
-  /** What it may still take in its turn, which has begun. */
+  /** What it may still take in its turn; before it less than nothing, where some went in already. */
   creditBytes: number;
   isInTurn: boolean;
   /** What it brought while some were still to be let in, and nobody went in for yet. */
   broughtBytes: number;
-  /** What went in before its turn, since the last one. */
-  earlyBytes: number;
 }
 
 export class WaitLine {
@@ -83,6 +81,8 @@ export class WaitLine {
   /** When this part of `admit` is to be over; behind it, when it was. */
   #admitUntilMs = 0;
   #isNextPartToCome = false;
+  /** In this part: a part that was late before its first try would let in nobody, and not know who lacks room. */
+  #hasTried = false;
   #roundTurns = 0;
   #turnBytes = 0;
   /** Turns one after the other that let in nobody. */
@@ -130,7 +130,7 @@ export class WaitLine {
     place.timer = this.#clock.setTimer(waitMs, () => this.#giveUp(place));
     let line = this.#lines.get(waiter.client);
     if (line === undefined) {
-      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false, broughtBytes: 0, earlyBytes: 0 };
+      line = { places: [], bytes: 0, creditBytes: 0, isInTurn: false, broughtBytes: 0 };
       this.#lines.set(waiter.client, line);
     }
     line.places.push(place);
@@ -148,9 +148,8 @@ export class WaitLine {
   letInFor(client: object, sizeBytes: number): void {
     const line = this.#lines.get(client);
     if (line === undefined || !this.#isNextPartToCome || this.#isShort || this.#admitting) return;
-    // No more is kept for later than what it is kept for takes.
-    const mostBytes = Math.max(sizeBytes, line.places[0]!.waiter.sizeBytes);
-    line.broughtBytes = Math.min(line.broughtBytes + sizeBytes, mostBytes);
+    // What was kept was kept for the one that stands first, which may be another now.
+    line.broughtBytes = Math.min(line.broughtBytes, line.places[0]!.waiter.sizeBytes) + sizeBytes;
     const untilMs = this.#clock.monotonicMs() + ADMIT_MS;
     this.#admitting = true;
     try {
@@ -159,13 +158,17 @@ export class WaitLine {
         const take = first.waiter.tryTake();
         if (take !== 'taken') {
           this.#isShort = take === 'short';
+          if (this.#isShort) this.#vainTurns = 0;
           line.broughtBytes = 0;
           return;
         }
         line.broughtBytes -= first.waiter.sizeBytes;
         this.#leave(first);
         this.#wentEarly(client, line, first.waiter.sizeBytes);
-        if (this.#clock.monotonicMs() >= untilMs) line.broughtBytes = 0;
+        if (this.#clock.monotonicMs() >= untilMs) {
+          line.broughtBytes = 0;
+          return;
+        }
       }
     } finally {
       this.#admitting = false;
@@ -174,10 +177,11 @@ export class WaitLine {
 
   #wentEarly(client: object, line: ClientLine, sizeBytes: number): void {
     this.#vainTurns = 0;
-    line.earlyBytes += sizeBytes;
-    if (line.earlyBytes < this.#turnBytes) return;
+    line.creditBytes -= sizeBytes;
+    const inTurnBytes = line.isInTurn ? 0 : this.#turnBytes;
+    if (line.creditBytes + inTurnBytes > 0) return;
+    line.creditBytes += inTurnBytes;
     this.#endTurn(client, line);
-    line.creditBytes = 0;
   }
 
   /** There is more room: lets in as many as fit, each client in turn, and some of them in later turns of the event loop. */
@@ -205,9 +209,12 @@ export class WaitLine {
   #admitPart(partMs: number): void {
     this.#admitting = true;
     this.#isShort = false;
+    this.#hasTried = false;
     this.#admitUntilMs = this.#clock.monotonicMs() + partMs;
     try {
       while (this.#vainTurns < this.#lines.size) {
+        // Lines may have left without a turn.
+        this.#roundTurns = Math.min(this.#roundTurns, this.#lines.size);
         if (this.#roundTurns === 0) this.#beginRound();
         const [client, line] = this.#lines.entries().next().value!;
         const take = this.#takeTurn(line);
@@ -238,7 +245,6 @@ export class WaitLine {
 
   #endTurn(client: object, line: ClientLine): void {
     line.isInTurn = false;
-    line.earlyBytes = 0;
     if (line.places.length === 0) return;
     this.#lines.delete(client);
     this.#lines.set(client, line);
@@ -246,14 +252,17 @@ export class WaitLine {
 
   /** `taken` when something was, and its turn is over. One that is cut short goes on where it stopped. */
   #takeTurn(line: ClientLine): Take | 'late' {
+    // Whoever stands first may have come there since the round began, or the turn.
+    const firstBytes = line.places[0]!.waiter.sizeBytes;
+    this.#turnBytes = Math.max(this.#turnBytes, firstBytes);
     if (!line.isInTurn) line.creditBytes += this.#turnBytes;
     line.isInTurn = true;
-    // Whoever stands first may have come there since the round began, or the turn.
-    line.creditBytes = Math.max(line.creditBytes, line.places[0]!.waiter.sizeBytes);
+    line.creditBytes = Math.max(line.creditBytes, firstBytes);
     let take: Take = 'held';
     for (let head = line.places[0]; head !== undefined; head = line.places[0]) {
       if (head.waiter.sizeBytes > line.creditBytes) break;
-      if (this.#clock.monotonicMs() >= this.#admitUntilMs) return 'late';
+      if (this.#hasTried && this.#clock.monotonicMs() >= this.#admitUntilMs) return 'late';
+      this.#hasTried = true;
       const headTake = head.waiter.tryTake();
       if (headTake === 'short') return 'short';
       if (headTake === 'held') {
@@ -293,7 +302,10 @@ export class WaitLine {
         return false;
       this.#giveUp(largest.places.at(-1)!, false);
       // It may have been what others waited for.
-      if (largest.places.length === 0) this.#admitSoon();
+      if (largest.places.length === 0) {
+        this.#roundTurns = 0;
+        this.#admitSoon();
+      }
     }
     return true;
   }

@@ -303,7 +303,7 @@ test('a large request does not send in small ones without end, nor do small ones
   assert.deepEqual(log, []);
   withdrawLarge();
   line.letInFor(mine, 2);
-  assert.deepEqual(log, ['mine 7 taken', 'mine 8 taken']);
+  assert.deepEqual(log, ['mine 7 taken', 'mine 8 taken', 'mine 9 taken'], 'one more was kept');
 });
 
 test('small ones that come before their turn do not cost all of a turn that is as large as those of others', async () => {
@@ -318,8 +318,171 @@ test('small ones that come before their turn do not cost all of a turn that is a
   assert.deepEqual(log.splice(0), ['large 1 taken', 'small 1 taken']);
   slow(0.2);
   await nextTurn();
-  assert.equal(log.filter((entry) => entry.startsWith('small')).length, 10);
-  assert.equal(log[0], 'small 2 taken');
+  assert.equal(log.length, 10);
+  assert.equal(log.indexOf('large 2 taken'), 9, 'the rest of its turn, and no more');
+});
+
+test('turns are as large as what stands first now, also where many left without theirs', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest({ capacityBytes: 100_000 });
+  const tiny = Array.from({ length: 40 }, () => ({}));
+  for (const client of tiny) line.enter(waiter('tiny', 10, undefined, client));
+  slow(2);
+  giveRoom(100_000);
+  slow(0);
+  for (const client of tiny) line.letInFor(client, 10);
+  assert.equal(log.splice(0).length, 40);
+  const [large, small] = [{}, {}];
+  for (let i = 0; i < 20; i++) line.enter(waiter('large', 1000, undefined, large));
+  for (let i = 0; i < 600; i++) line.enter(waiter('small', 10, undefined, small));
+  slow(0.01);
+  await nextTurn();
+  const large1 = log.filter((entry) => entry === 'large taken').length;
+  assert.ok(log.length > 100);
+  assert.ok(large1 <= 1 + log.length / 100, `${large1} large ones beside ${log.length - large1} small ones`);
+});
+
+test('a round ends when those who stand there had their turns, however many it began with', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest({ capacityBytes: 100_000 });
+  const [first, withLarge] = [{}, {}];
+  const tiny = Array.from({ length: 40 }, () => ({}));
+  for (let i = 0; i < 2; i++) line.enter(waiter('first', 10, undefined, first));
+  for (const client of tiny) line.enter(waiter('tiny', 10, undefined, client));
+  line.enter(waiter('large', 1000, undefined, withLarge));
+  slow(2);
+  giveRoom(100_000);
+  slow(0);
+  for (const client of tiny) line.letInFor(client, 10);
+  line.letInFor(withLarge, 1000);
+  assert.equal(log.splice(0).length, 42);
+  const [a, b] = [{}, {}];
+  for (let i = 0; i < 400; i++) {
+    line.enter(waiter('a', 10, undefined, a));
+    line.enter(waiter('b', 10, undefined, b));
+  }
+  slow(0.005);
+  await nextTurn();
+  // What began as large may end so.
+  const later = log.slice(202);
+  assert.ok(later.length > 100);
+  for (let i = 2; i < later.length; i++) assert.equal(later[i], later[i - 2], `${i}: turns of one each`);
+  assert.notEqual(later[0], later[1]);
+});
+
+test('what went in before a turn is taken off it, and whoever has a larger first one later makes turns larger', async () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest({ capacityBytes: 100_000 });
+  const enter = (name: string, sizesBytes: number[], client: object) => {
+    for (const sizeBytes of sizesBytes) line.enter(waiter(name, sizeBytes, undefined, client));
+  };
+  const [early, grows] = [{}, {}];
+  enter('one', [100], {});
+  enter('other', [100], {});
+  enter('early', Array(200).fill(10), early);
+  enter('grows', [20, 1000], grows);
+  enter('small', Array(200).fill(10), {});
+  slow(2);
+  giveRoom(100_000);
+  slow(0);
+  for (let i = 0; i < 3; i++) line.letInFor(early, 10);
+  line.letInFor(grows, 20);
+  assert.deepEqual(log.splice(0), ['one taken', 'early taken', 'early taken', 'early taken', 'grows taken']);
+  await nextTurn();
+  const runs = log.map((entry, i) => (entry === log[i - 1] ? '' : `${i} ${entry}`)).filter(Boolean);
+  assert.deepEqual(runs.slice(0, 5), [
+    '0 other taken',
+    '1 early taken',
+    '8 grows taken',
+    '9 small taken',
+    '109 early taken',
+  ]);
+});
+
+test('who is held back saves up nothing for later', () => {
+  const { held, line, log, waiter, giveRoom } = lineUnderTest();
+  const [free, back] = [{}, {}];
+  for (let i = 0; i < 8; i++) {
+    line.enter(waiter('free', 10, undefined, free));
+    line.enter(waiter('back', 10, undefined, back));
+  }
+  held.add(back);
+  for (let i = 0; i < 4; i++) giveRoom(10);
+  held.delete(back);
+  log.length = 0;
+  giveRoom(40);
+  assert.deepEqual(log.toSorted(), ['back taken', 'back taken', 'free taken', 'free taken']);
+});
+
+test('who was held back, and lacks room once he is not, is not passed over by a newcomer', async () => {
+  const { clock, held, line, waiter } = lineUnderTest();
+  const [one, other] = [{}, {}];
+  held.add(one).add(other);
+  const takesLong = after(() => clock.standStill(2), waiter('one', 10, undefined, one));
+  line.enter(takesLong, 'held');
+  line.enter(waiter('other', 10, undefined, other), 'held');
+  line.admit();
+  held.delete(one);
+  line.letInFor(one, 10);
+  assert.equal(line.mayPass({}), false);
+  await nextTurn();
+  assert.equal(line.mayPass({}), false);
+});
+
+test('whoever makes room in the line for a newcomer leaves no turn of his size behind', async () => {
+  const { line, log, waiter, giveRoom } = lineUnderTest();
+  const [large, many, few] = [{}, {}, {}];
+  line.enter(waiter('large', 900, undefined, large));
+  for (let i = 1; i <= 6; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
+  for (let i = 1; i <= 2; i++) line.enter(waiter(`few ${i}`, 10, undefined, few));
+  giveRoom(40);
+  assert.ok(line.enter(waiter('newcomer', 30, undefined, {})));
+  await nextTurn();
+  assert.deepEqual(log, [
+    'large gave up after 0',
+    'many 1 taken',
+    'many 2 taken',
+    'many 3 taken',
+    'few 1 taken',
+  ]);
+});
+
+test('empty requests are let in in parts as well, and a part that began late lets in one', async (t) => {
+  const { clock, line, log, waiter, giveRoom, slow } = lineUnderTest();
+  const one = {};
+  for (let i = 0; i < 30; i++) line.enter(waiter('', 0, undefined, one));
+  slow(1);
+  giveRoom(10);
+  assert.equal(log.length, 2);
+  line.letInFor(one, 0);
+  assert.equal(log.length, 4);
+  // The thread loses its core between the beginning of a part and its first try.
+  const monotonicMs = clock.monotonicMs.bind(clock);
+  t.after(() => {
+    clock.monotonicMs = monotonicMs;
+  });
+  clock.monotonicMs = () => {
+    clock.standStill(2);
+    return monotonicMs();
+  };
+  await nextTurn();
+  assert.equal(log.length, 5);
+});
+
+test('bytes that come while some are still to be let in send in as many, whatever the sizes', () => {
+  const { line, log, waiter, giveRoom, slow } = lineUnderTest({ capacityBytes: 100_000 });
+  const [one, other] = [{}, {}];
+  for (let i = 0; i < 2; i++) line.enter(waiter('other', 1, undefined, other));
+  for (let i = 0; i < 20; i++) line.enter(waiter('first', 50, undefined, one));
+  slow(2);
+  giveRoom(1_000_000);
+  slow(0);
+  const standsBytes = line.waitingBytes;
+  const sizes = [1, 99, 30, 70, 49, 51, 13];
+  for (let i = 0; i < 700; i++) {
+    const sizeBytes = sizes[i % sizes.length]!;
+    line.letInFor(one, sizeBytes);
+    line.enter(waiter('next', sizeBytes, undefined, one), 'held');
+  }
+  assert.ok(log.length > 600);
+  assert.ok(line.waitingBytes <= standsBytes + 100, `${line.waitingBytes - standsBytes} bytes more`);
 });
 
 test('nobody is sent in before who lacks room, nor where only shares hold back', async () => {
