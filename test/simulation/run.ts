@@ -1,18 +1,38 @@
-/**
- * npm run test:sim: many seeds, or one of them again.
- *
- *   npm run test:sim                     10,000 seeds over all cores
- *   SEEDS=500 FROM=20000 npm run test:sim
- *   SEED=4711 npm run test:sim           that run again, with its trace
- */
+/** npm run test:sim: many seeds, or one of them again (USAGE). */
 import { availableParallelism } from 'node:os';
 import { addCoverage, type Coverage, coverageText } from './coverage.ts';
 import { SeedThreads, seedsFrom } from './run-seeds.ts';
 
-const { SEED, SEEDS = '10000', FROM = '1', THREADS } = process.env;
+const USAGE = `npm run test:sim                  10,000 seeds over all cores
+SEEDS=500 npm run test:sim        fewer, or more
+FROM=20000 npm run test:sim       others
+THREADS=2 npm run test:sim        over so many threads
+SEED=4711 npm run test:sim        that run again, with its trace`;
 
-if (SEED !== undefined) await replay(Number(SEED));
-else await runMany(seedsFrom(Number(FROM), Number(SEEDS)), Number(THREADS ?? availableParallelism()));
+const given = process.argv.slice(2);
+if (given.length > 0) {
+  const isHelp = given.every((argument) => argument === '--help' || argument === '-h');
+  // 10,000 seeds are minutes that nobody asked for who asked for something else.
+  if (isHelp) console.log(USAGE);
+  else console.error(`test:sim: takes no arguments, got ${given.join(' ')}\n\n${USAGE}`);
+  process.exit(isHelp ? 0 : 2);
+}
+
+const seed = wholeNumber('SEED', 0);
+const seeds = wholeNumber('SEEDS', 1) ?? 10_000;
+const fromSeed = wholeNumber('FROM', 0) ?? 1;
+const threadCount = wholeNumber('THREADS', 1) ?? availableParallelism();
+if (seed !== undefined) await replay(seed);
+else await runMany(seedsFrom(fromSeed, seeds), threadCount);
+
+function wholeNumber(name: string, least: number): number | undefined {
+  const text = process.env[name];
+  if (text === undefined || text === '') return undefined;
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  console.error(`test:sim: ${name}=${text}: must be a whole number from ${least} on\n\n${USAGE}`);
+  process.exit(2);
+}
 
 async function replay(seed: number): Promise<void> {
   await import('./replaced-modules.ts');
