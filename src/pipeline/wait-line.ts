@@ -9,9 +9,9 @@
  * the newcomer would have; else the newcomer is turned away at once.
  *
  * Invariants:
- * 1. Of one client: first come, first served. Of several: each in turn, as many bytes as the largest of the requests that
- *    stand first when the round begins. Only while a part of the line is still to be let in may somebody come before his turn:
- *    in place of bytes that his client brings meanwhile; and so many bytes of them are its turn.
+ * 1. Of one client: first come, first served. Of several: each in turn, as many bytes as the largest of those that stood first
+ *    when the round began. Only while a part of the line is still to be let in may somebody come before his turn: in
+ *    place of bytes that his client brings meanwhile; and so many bytes are taken off its next turn.
  * 2. While somebody whose turn it is lacks room, nobody else gets any, even if he would fit where that one does not.
  *    One that is held back for his client's sake only (`held`) is passed over.
  * 3. Every request that enters leaves exactly once: taken, given up, or withdrawn by its caller.
@@ -47,7 +47,7 @@ export interface Waiter {
   readonly sizeBytes: number;
   /** Wall clock; undefined when the call has none. */
   readonly deadlineMs: number | undefined;
-  /** Tries to take the room; anything but `taken` leaves the waiter where it is. */
+  /** Tries to take the room; anything but `taken` leaves the waiter where it is. Nobody enters the line on the way. */
   tryTake(): Take;
   onGiveUp(waitedMs: number): void;
   /** It stands here no more, whatever the reason; after the last `tryTake`, before `onGiveUp`. */
@@ -85,7 +85,7 @@ export class WaitLine {
   #hasTried = false;
   #roundTurns = 0;
   #turnBytes = 0;
-  /** Turns one after the other that let in nobody. */
+  /** Turns one after the other that ended with somebody held back. */
   #vainTurns = 0;
   /** Somebody who was to go in lacks room. */
   #isShort = false;
@@ -163,8 +163,9 @@ export class WaitLine {
           return;
         }
         line.broughtBytes -= first.waiter.sizeBytes;
+        line.creditBytes -= first.waiter.sizeBytes;
+        this.#vainTurns = 0;
         this.#leave(first);
-        this.#wentEarly(client, line, first.waiter.sizeBytes);
         if (this.#clock.monotonicMs() >= untilMs) {
           line.broughtBytes = 0;
           return;
@@ -175,21 +176,11 @@ export class WaitLine {
     }
   }
 
-  #wentEarly(client: object, line: ClientLine, sizeBytes: number): void {
-    this.#vainTurns = 0;
-    line.creditBytes -= sizeBytes;
-    const inTurnBytes = line.isInTurn ? 0 : this.#turnBytes;
-    if (line.creditBytes + inTurnBytes > 0) return;
-    line.creditBytes += inTurnBytes;
-    this.#endTurn(client, line);
-  }
-
   /** There is more room: lets in as many as fit, each client in turn, and some of them in later turns of the event loop. */
   admit(): void {
     this.#vainTurns = 0;
     // A taker may cause the next flush, whose result calls back here; the outer loop goes on anyway.
     if (this.#admitting || this.#isNextPartToCome) return;
-    this.#roundTurns = 0;
     this.#admitPart(ADMIT_MS);
   }
 
@@ -217,16 +208,16 @@ export class WaitLine {
         this.#roundTurns = Math.min(this.#roundTurns, this.#lines.size);
         if (this.#roundTurns === 0) this.#beginRound();
         const [client, line] = this.#lines.entries().next().value!;
-        const take = this.#takeTurn(line);
-        if (take === 'short') {
+        const end = this.#takeTurn(line);
+        if (end === 'short') {
           this.#isShort = true;
           return;
         }
-        if (take === 'late') {
+        if (end === 'late') {
           this.#admitSoon();
           return;
         }
-        this.#vainTurns = take === 'held' ? this.#vainTurns + 1 : 0;
+        this.#vainTurns = end === 'held' ? this.#vainTurns + 1 : 0;
         this.#endTurn(client, line);
         this.#roundTurns--;
       }
@@ -250,30 +241,27 @@ export class WaitLine {
     this.#lines.set(client, line);
   }
 
-  /** `taken` when something was, and its turn is over. One that is cut short goes on where it stopped. */
-  #takeTurn(line: ClientLine): Take | 'late' {
-    // Whoever stands first may have come there since the round began, or the turn.
-    const firstBytes = line.places[0]!.waiter.sizeBytes;
-    this.#turnBytes = Math.max(this.#turnBytes, firstBytes);
-    if (!line.isInTurn) line.creditBytes += this.#turnBytes;
+  /**
+   * `over` when it had what was due to it, which may be nothing yet: the next round is one of turns as large as its first.
+   * `held` when it was held back. One that is cut short goes on where it stopped.
+   */
+  #takeTurn(line: ClientLine): 'over' | 'held' | 'short' | 'late' {
+    if (!line.isInTurn) line.creditBytes = Math.max(0, line.creditBytes + this.#turnBytes);
     line.isInTurn = true;
-    line.creditBytes = Math.max(line.creditBytes, firstBytes);
-    let take: Take = 'held';
     for (let head = line.places[0]; head !== undefined; head = line.places[0]) {
       if (head.waiter.sizeBytes > line.creditBytes) break;
       if (this.#hasTried && this.#clock.monotonicMs() >= this.#admitUntilMs) return 'late';
       this.#hasTried = true;
-      const headTake = head.waiter.tryTake();
-      if (headTake === 'short') return 'short';
-      if (headTake === 'held') {
+      const take = head.waiter.tryTake();
+      if (take === 'short') return 'short';
+      if (take === 'held') {
         line.creditBytes = 0;
-        break;
+        return 'held';
       }
-      take = 'taken';
       line.creditBytes -= head.waiter.sizeBytes;
       this.#leave(head);
     }
-    return take;
+    return 'over';
   }
 
   /** Everybody who stands here is turned away now; nobody is let in on the way. */
@@ -302,10 +290,7 @@ export class WaitLine {
         return false;
       this.#giveUp(largest.places.at(-1)!, false);
       // It may have been what others waited for.
-      if (largest.places.length === 0) {
-        this.#roundTurns = 0;
-        this.#admitSoon();
-      }
+      if (largest.places.length === 0) this.#admitSoon();
     }
     return true;
   }

@@ -368,7 +368,7 @@ test('a round ends when those who stand there had their turns, however many it b
   assert.notEqual(later[0], later[1]);
 });
 
-test('what went in before a turn is taken off it, and whoever has a larger first one later makes turns larger', async () => {
+test('what went in before a turn is taken off it, and one that is larger than a turn waits for larger turns', async () => {
   const { line, log, waiter, giveRoom, slow } = lineUnderTest({ capacityBytes: 100_000 });
   const enter = (name: string, sizesBytes: number[], client: object) => {
     for (const sizeBytes of sizesBytes) line.enter(waiter(name, sizeBytes, undefined, client));
@@ -390,9 +390,9 @@ test('what went in before a turn is taken off it, and whoever has a larger first
   assert.deepEqual(runs.slice(0, 5), [
     '0 other taken',
     '1 early taken',
-    '8 grows taken',
-    '9 small taken',
-    '109 early taken',
+    '8 small taken',
+    '18 early taken',
+    '118 grows taken',
   ]);
 });
 
@@ -426,22 +426,22 @@ test('who was held back, and lacks room once he is not, is not passed over by a 
   assert.equal(line.mayPass({}), false);
 });
 
-test('whoever makes room in the line for a newcomer leaves no turn of his size behind', async () => {
-  const { line, log, waiter, giveRoom } = lineUnderTest();
-  const [large, many, few] = [{}, {}, {}];
-  line.enter(waiter('large', 900, undefined, large));
-  for (let i = 1; i <= 6; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
-  for (let i = 1; i <= 2; i++) line.enter(waiter(`few ${i}`, 10, undefined, few));
-  giveRoom(40);
-  assert.ok(line.enter(waiter('newcomer', 30, undefined, {})));
+test('who was held back, and sends in one before his turn once he is not, is asked again for the rest', async () => {
+  const { clock, giveRoom, held, line, log, waiter } = lineUnderTest();
+  const [one, other] = [{}, {}];
+  held.add(one).add(other);
+  line.enter(
+    after(() => clock.standStill(2), waiter('one 1', 10, undefined, one)),
+    'held',
+  );
+  line.enter(waiter('one 2', 10, undefined, one), 'held');
+  line.enter(waiter('other', 10, undefined, other), 'held');
+  giveRoom(20);
+  held.delete(one);
+  line.letInFor(one, 10);
+  assert.deepEqual(log, ['one 1 taken']);
   await nextTurn();
-  assert.deepEqual(log, [
-    'large gave up after 0',
-    'many 1 taken',
-    'many 2 taken',
-    'many 3 taken',
-    'few 1 taken',
-  ]);
+  assert.deepEqual(log, ['one 1 taken', 'one 2 taken']);
 });
 
 test('empty requests are let in in parts as well, and a part that began late lets in one', async (t) => {
@@ -544,22 +544,77 @@ test('nobody is sent in while all are turned away', () => {
   assert.equal(log.length, 1);
 });
 
-test('a turn is of what stands first when it begins, also where others left meanwhile', () => {
+test('who is larger than what was left of a turn, once the first one is withdrawn, goes in with the next', () => {
   const { line, log, waiter, giveRoom } = lineUnderTest();
-  const [large, many, few] = [{}, {}, {}];
-  const withdrawLarge = line.enter(waiter('large', 100, undefined, large)) as () => void;
-  for (let i = 1; i <= 3; i++) line.enter(waiter(`many ${i}`, 10, undefined, many));
-  line.enter(waiter('few 1', 10, undefined, few));
-  giveRoom(20);
-  withdrawLarge();
-  assert.deepEqual(log.splice(0), ['many 1 taken', 'few 1 taken']);
-  line.giveUpAll();
-  log.length = 0;
-  line.enter(after(() => withdrawSmall(), waiter('first', 10, undefined, few)));
-  const withdrawSmall = line.enter(waiter('small', 10, undefined, many)) as () => void;
-  line.enter(waiter('larger', 50, undefined, many));
+  const [other, one] = [{}, {}];
+  line.enter(after(() => withdrawSmall(), waiter('first', 10, undefined, other)));
+  const withdrawSmall = line.enter(waiter('small', 10, undefined, one)) as () => void;
+  line.enter(waiter('larger', 50, undefined, one));
   giveRoom(100);
   assert.deepEqual(log, ['first taken', 'larger taken']);
+});
+
+/** Clients that always have more standing than a turn holds, each of sizes of its own in turn; what was let in of each. */
+function alwaysStanding(sizesBytes: Record<string, readonly number[]>) {
+  const rig = lineUnderTest({ capacityBytes: 1_000_000 });
+  const clients = new Map(
+    Object.entries(sizesBytes).map(([name, sizes]) => [name, { sizes, next: 0, stands: 0 }]),
+  );
+  const tookBytes: Record<string, number> = {};
+  const fill = () => {
+    for (const [name, client] of clients) {
+      for (; client.stands < 120; client.stands++) {
+        const sizeBytes = client.sizes[client.next++ % client.sizes.length]!;
+        const waiter = rig.waiter(name, sizeBytes, undefined, client);
+        const onLeft = () => {
+          client.stands--;
+          tookBytes[name] = (tookBytes[name] ?? 0) + sizeBytes;
+        };
+        rig.line.enter({ ...waiter, onLeft }, 'held');
+      }
+    }
+  };
+  const letInFor = (name: string, bytes: number) => rig.line.letInFor(clients.get(name)!, bytes);
+  return { ...rig, fill, letInFor, tookBytes };
+}
+
+test('clients that are alike get as much, also where there is room for one or two at a time', () => {
+  for (const room of [10, 20, 30, 100, 1010]) {
+    const { fill, giveRoom, tookBytes } = alwaysStanding({ mixed: [1000, 10], small: [10], other: [10] });
+    for (let i = 0; i < 3000; i++) {
+      fill();
+      giveRoom(room);
+    }
+    const took = Object.values(tookBytes);
+    assert.ok(Math.max(...took) - Math.min(...took) < 2000, `${room}: ${JSON.stringify(tookBytes)}`);
+  }
+});
+
+test('what one brings just after his turn is taken off his next', async () => {
+  for (const brought of [10, 20, 50]) {
+    const { fill, giveRoom, letInFor, log, slow, tookBytes } = alwaysStanding({
+      a: [10],
+      b: [10],
+      eager: [10],
+    });
+    fill();
+    slow(2);
+    giveRoom(1_000_000);
+    for (let i = 0; i < 300; i++) {
+      fill();
+      if (log.at(-1) === 'eager taken') {
+        slow(0);
+        for (let bytes = 0; bytes < brought; bytes += 10) letInFor('eager', 10);
+        log.push('');
+        slow(2);
+      }
+      await nextTurn();
+    }
+    const { a, b, eager } = tookBytes as { a: number; b: number; eager: number };
+    assert.ok(a > 900 && Math.abs(a - b) <= 20);
+    const mostBytes = Math.max(a, (a * brought) / 10) + 100;
+    assert.ok(eager <= mostBytes, `brings ${brought}: ${eager} beside ${a}`);
+  }
 });
 
 test('behind a long turn of others the line has a quarter of it', async () => {
