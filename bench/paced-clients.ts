@@ -161,6 +161,9 @@ async function runThread(wish: PacedWish, startAtMs: number): Promise<ThreadResu
   const message = readFileSync(wish.messageFile);
   const total = Math.floor((wish.requestsPerSecond * (wish.warmUpMs + wish.durationMs)) / 1000);
   const firstCounted = Math.ceil((wish.requestsPerSecond * wish.warmUpMs) / 1000);
+  if (total <= firstCounted) {
+    throw new Error(`${wish.requestsPerSecond} requests/s: none is due within ${wish.durationMs} ms`);
+  }
   const everyMs = 1000 / wish.requestsPerSecond;
   const latenciesUs = new Uint32Array(total - firstCounted);
   const sinceSentUs = new Uint32Array(total - firstCounted);
