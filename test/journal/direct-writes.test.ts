@@ -86,7 +86,7 @@ function watched(inner: FileSystem): {
 
 const SIZES_KIB = [3, 700, 1, 300, 2500, 10, 257, 1024] as const;
 
-describe('writing around the page cache', { timeout: 900_000 }, () => {
+describe('writing around the page cache', { timeout: 300_000 }, () => {
   test('groups of all sizes: whole blocks go around it, the file is the same', {
     skip: directRequirement(),
   }, async () => {
@@ -227,7 +227,7 @@ describe('writing around the page cache', { timeout: 900_000 }, () => {
   }
 });
 
-describe('the hash that the writer made', { timeout: 300_000 }, () => {
+describe('the hash that the writer made', { timeout: 30_000 }, () => {
   async function archived(harness: JournalHarness): Promise<{ records: ManifestRecord[]; reads: number }> {
     const records: ManifestRecord[] = [];
     const fileSystem = faultyFileSystem();

@@ -16,7 +16,7 @@ const OWNER = `
   setInterval(() => {}, 1e6);
 `;
 
-describe('the folder lock', { timeout: 300_000 }, () => {
+describe('the folder lock', { timeout: 30_000 }, () => {
   test('a second one is refused in one line that names folder and owner, until the first is released', async () => {
     const folder = temporaryFolder();
     const first = await lockFolder(realFileSystem, folder.path, folder.path);

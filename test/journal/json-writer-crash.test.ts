@@ -10,7 +10,7 @@ import { JournalHarness, temporaryFolder, until } from '../support/journal-harne
 
 const CHILD = fileURLToPath(new URL('../support/journal-child.ts', import.meta.url));
 
-describe('kill -9', { timeout: 300_000 }, () => {
+describe('kill -9', { timeout: 120_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: whatever was acknowledged is in the files, again and again in one folder`, async () => {
       const folder = temporaryFolder();
@@ -49,7 +49,7 @@ describe('kill -9', { timeout: 300_000 }, () => {
   }
 });
 
-describe('a disk that is really full', { timeout: 300_000 }, () => {
+describe('a disk that is really full', { timeout: 60_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: refused, nothing half-written, goes on by itself when there is room`, async (t) => {
       const folder = temporaryFolder();

@@ -101,7 +101,7 @@ describe('each call fails once', { timeout: 900_000 }, () => {
   }
 });
 
-describe('a disk that stays broken', { timeout: 300_000 }, () => {
+describe('a disk that stays broken', { timeout: 30_000 }, () => {
   for (const durability of ['written', 'synced'] as const) {
     test(`${durability}: full: all is refused, nothing left in the files; room again: it goes on by itself`, async () => {
       const folder = temporaryFolder();

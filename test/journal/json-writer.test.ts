@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { JournalHarness, temporaryFolder, until } from '../support/journal-harness.ts';
 
-describe('appending', { timeout: 300_000 }, () => {
+describe('appending', { timeout: 30_000 }, () => {
   test('writes what was queued with one call, acknowledges after it, closes with a report and a sidecar', async () => {
     const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
@@ -133,7 +133,7 @@ describe('appending', { timeout: 300_000 }, () => {
   });
 });
 
-describe('rotation', { timeout: 300_000 }, () => {
+describe('rotation', { timeout: 30_000 }, () => {
   test('by size: before the batch that would exceed it, and never an empty segment', async () => {
     const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
@@ -212,7 +212,7 @@ describe('rotation', { timeout: 300_000 }, () => {
   });
 });
 
-describe('files and folders that go away', { timeout: 300_000 }, () => {
+describe('files and folders that go away', { timeout: 30_000 }, () => {
   test('lines written into a removed file are refused; the next batch begins a new segment', async () => {
     for (const durability of ['written', 'synced'] as const) {
       const folder = temporaryFolder();
@@ -400,7 +400,7 @@ describe('files and folders that go away', { timeout: 300_000 }, () => {
   });
 });
 
-describe('a folder that cannot be used', { timeout: 300_000 }, () => {
+describe('a folder that cannot be used', { timeout: 30_000 }, () => {
   test('gets one clear line that names it, and nothing stays locked', async () => {
     const folder = temporaryFolder();
     const file = join(folder.path, 'file');

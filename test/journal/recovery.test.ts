@@ -59,7 +59,7 @@ function lengthOf(text: string): number {
   return Buffer.byteLength(text);
 }
 
-describe('recovery', { timeout: 300_000 }, () => {
+describe('recovery', { timeout: 60_000 }, () => {
   const lines = Buffer.from(makeBatch('x', 3).bytes).toString();
 
   for (const [what, tail] of [

@@ -28,7 +28,7 @@ async function startThread(context: TestContext): Promise<RunControl> {
   return thread.control;
 }
 
-describe('a thread that writes runs', { ...twoCores, timeout: 300_000 }, () => {
+describe('a thread that writes runs', { ...twoCores, timeout: 60_000 }, () => {
   test('groups of several runs: it writes them, in order', async (context) => {
     const control = await startThread(context);
     const begun: { bytes: number; position: number }[] = [];
