@@ -10,12 +10,14 @@ import { SCHEMA_FILE, schemaTexts } from './chart-options.ts';
 import { generateConfiguration } from './generate-configuration.ts';
 import { type GeneratedFile, generateDescriptorSet } from './generate-descriptors.ts';
 import { generateFaults } from './generate-faults.ts';
+import { generateUsualLines } from './generate-usual-lines.ts';
 
 const root = dirname(import.meta.dirname);
 
 export async function generateAll(): Promise<readonly GeneratedFile[]> {
   const chartSchema = { path: relative(root, SCHEMA_FILE), content: (await schemaTexts()).fresh };
-  return [generateDescriptorSet(), chartSchema, generateFaults(), ...(await generateConfiguration())];
+  const compiled = [generateDescriptorSet(), generateUsualLines()];
+  return [...compiled, chartSchema, generateFaults(), ...(await generateConfiguration())];
 }
 
 export function isStale(file: GeneratedFile): boolean {

@@ -1,7 +1,8 @@
 /**
  * Turns the protobuf bytes of a SensorValuesRequest into JSON lines, one per reading, without an object or a string
  * per reading. A first look over the top level finds the producer fields, which may come after the items, and checks
- * the frame; then each item is taken apart (ReadingScanner) and written (LineWriter).
+ * the frame; then UsualLines makes the lines of all readings that have the usual shape, and from the first other one
+ * on each item is taken apart (ReadingScanner) and written (LineWriter).
  *
  * Invariants:
  * 1. A request is encoded as a whole or not at all: after -1 `out.length` is what it was.
@@ -13,6 +14,7 @@ import type { ByteBuffer } from '../base/byte-buffer.ts';
 import { LineWriter, TooLarge } from './line-writer.ts';
 import { ReadingFields } from './reading-fields.ts';
 import { ReadingScanner } from './reading-scanner.ts';
+import type { UsualLines } from './usual-lines.ts';
 import { WireFault, WireReader } from './wire-reader.ts';
 
 export interface EncodeFault {
@@ -47,6 +49,7 @@ export class LineEncoder {
   readonly #fields = new ReadingFields();
   readonly #scanner = new ReadingScanner(this.#reader, this.#fields);
   readonly #writer = new LineWriter();
+  readonly #usual: UsualLines | undefined;
 
   #itemIndex = -1;
   #topField = '';
@@ -54,6 +57,11 @@ export class LineEncoder {
   #producerEnd = 0;
   #sequenceHi = 0;
   #sequenceLo = 0;
+
+  /** Without `usual` everything goes the general way. */
+  constructor(usual: UsualLines | undefined) {
+    this.#usual = usual;
+  }
 
   /**
    * Appends the lines of `request` to `out` and returns how many there are; or returns -1, with `fault` set and
@@ -65,12 +73,9 @@ export class LineEncoder {
     try {
       const count = this.#lookOver(request);
       if (count === 0) return 0;
-      this.#writer.begin(request, receivedAtMs, out, maxOutputBytes);
-      if (this.#producerEnd > this.#producerStart) {
-        this.#writer.setProducer(this.#producerStart, this.#producerEnd, this.#sequenceHi, this.#sequenceLo);
-      }
-      this.#encodeItems(request);
-      this.#writer.finish();
+      const limit = lengthBefore + maxOutputBytes;
+      const done = this.#encodeUsual(request, receivedAtMs, out, limit);
+      if (done < count) this.#encodeRest(request, done, receivedAtMs, out, limit - out.length);
       return count;
     } catch (error) {
       out.length = lengthBefore;
@@ -102,6 +107,8 @@ export class LineEncoder {
     this.#producerStart = this.#producerEnd = 0;
     this.#sequenceHi = this.#sequenceLo = 0;
     this.#itemIndex = -1;
+    // That of the last request may be the field of its fault.
+    this.#scanner.field = '';
     let count = 0;
     while (reader.pos < end) {
       this.#topField = '';
@@ -150,11 +157,41 @@ export class LineEncoder {
     }
   }
 
-  #encodeItems(request: Uint8Array): void {
+  /** Returns how many readings from the first on had the usual shape. */
+  #encodeUsual(request: Uint8Array, receivedAtMs: number, out: ByteBuffer, limit: number): number {
+    const usual = this.#usual;
+    if (usual === undefined) return 0;
+    usual.begin(receivedAtMs);
+    if (this.#producerEnd > this.#producerStart) {
+      usual.setProducer(request, this.#producerStart, this.#producerEnd, this.#sequenceHi, this.#sequenceLo);
+    }
+    return usual.encode(request, out, limit);
+  }
+
+  /** The readings from number `done` on, which stands where UsualLines stopped. */
+  #encodeRest(
+    request: Uint8Array,
+    done: number,
+    receivedAtMs: number,
+    out: ByteBuffer,
+    maxOutputBytes: number,
+  ): void {
+    this.#writer.begin(request, receivedAtMs, out, maxOutputBytes);
+    if (this.#producerEnd > this.#producerStart) {
+      const low = (this.#sequenceLo >>> 0) + done;
+      const high = low > 0xffffffff ? this.#sequenceHi + 1 : this.#sequenceHi;
+      this.#writer.setProducer(this.#producerStart, this.#producerEnd, high | 0, low | 0);
+    }
+    this.#encodeItems(request, done === 0 ? 0 : this.#usual!.pos, done);
+    this.#writer.finish();
+  }
+
+  #encodeItems(request: Uint8Array, from: number, firstIndex: number): void {
     const reader = this.#reader;
     const end = request.length;
     reader.open(request);
-    let index = 0;
+    reader.pos = from;
+    let index = firstIndex;
     while (reader.pos < end) {
       const tag = reader.readTag(end);
       if (tag !== ITEMS) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ByteBuffer } from '../../src/base/byte-buffer.ts';
 import { LineEncoder } from '../../src/ingest/line-encoder.ts';
+import { UsualLines } from '../../src/ingest/usual-lines.ts';
 import { RECEIVED_AT_MS, RequestEncoder } from '../support/encode-request.ts';
 import { createdAt, int64Value, item, label, measurement } from '../support/reading-bytes.ts';
 import { oracleLines } from '../support/reading-oracle.ts';
@@ -198,7 +199,7 @@ describe('the output limit', () => {
   it('bounds the memory of a request that grows sixfold', () => {
     const limit = 64 * 1024;
     const out = new ByteBuffer(1024);
-    const lines = new LineEncoder();
+    const lines = new LineEncoder(UsualLines.open());
     const hostile = Uint8Array.from(item('\u0001'.repeat(1_000_000)));
     assert.equal(lines.encode(hostile, RECEIVED_AT_MS, out, limit), -1);
     assert.equal(lines.fault?.kind, 'too_large');

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { ByteBuffer } from '../../src/base/byte-buffer.ts';
 import { LineEncoder } from '../../src/ingest/line-encoder.ts';
+import { UsualLines } from '../../src/ingest/usual-lines.ts';
 import { RECEIVED_AT_MS, RequestEncoder } from '../support/encode-request.ts';
 import { protobufEsReadings } from '../support/protobuf-es-oracle.ts';
 import { oracleLines, RequestType } from '../support/reading-oracle.ts';
@@ -89,7 +90,7 @@ describe('LineEncoder against protobufjs', () => {
   });
 
   it('reads a request from the middle of a larger buffer, and makes the room it needs', () => {
-    const lines = new LineEncoder();
+    const lines = new LineEncoder(UsualLines.open());
     fc.assert(
       fc.property(requestBytes({ plain: true }), fc.nat(9), (request, offset) => {
         const around = new Uint8Array(request.length + offset + 3).fill(0x80);

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ByteBuffer } from '../../src/base/byte-buffer.ts';
 import { LineEncoder } from '../../src/ingest/line-encoder.ts';
+import { UsualLines } from '../../src/ingest/usual-lines.ts';
 import { RECEIVED_AT_MS, RequestEncoder } from '../support/encode-request.ts';
 import { createdAt, int64Value, item, label, measurement } from '../support/reading-bytes.ts';
 import { oracleLines } from '../support/reading-oracle.ts';
@@ -122,7 +123,7 @@ describe('the line', () => {
       ...item('n', measurement(doubleField(4, -Number.MAX_VALUE), createdAt(SECONDS, 1)), label('k', 'v')),
     ]);
     const expected = encoder.encode(widest).text;
-    const lines = new LineEncoder();
+    const lines = new LineEncoder(UsualLines.open());
     for (let capacity = 0; capacity < 3 * expected.length; capacity++) {
       const out = new ByteBuffer(capacity);
       assert.equal(lines.encode(widest, RECEIVED_AT_MS, out, 1 << 20), 1);

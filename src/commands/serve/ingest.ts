@@ -20,6 +20,7 @@ import { Admission } from '../../ingest/admission.ts';
 import type { FairShare } from '../../ingest/fair-share.ts';
 import { LineEncoder } from '../../ingest/line-encoder.ts';
 import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.ts';
+import { UsualLines } from '../../ingest/usual-lines.ts';
 import type { JournalHealth } from '../../journal/json-writer.ts';
 import type { QueueState } from '../../observe/daemon-state.ts';
 import type { Ledger } from '../../observe/ledger.ts';
@@ -133,7 +134,7 @@ export class Ingest {
           if (isRepeat !== true) deps.metrics.requestBytes(sizeBytes);
           return this.#refuseForWriter() ?? admission.admit(sizeBytes, client);
         },
-        encoder: new LineEncoder(),
+        encoder: new LineEncoder(UsualLines.open()),
         processor: this.#processor,
         waitLine: this.#waitLine,
         ledger: deps.ledger,

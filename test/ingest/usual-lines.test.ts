@@ -1,0 +1,208 @@
+/**
+ * UsualLines takes what has the usual shape and nothing else. That its lines are right is shown by every test of the
+ * LineEncoder, which goes both ways (test/support/encode-request.ts).
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { ByteBuffer } from '../../src/base/byte-buffer.ts';
+import { LineEncoder } from '../../src/ingest/line-encoder.ts';
+import { UsualLines } from '../../src/ingest/usual-lines.ts';
+import { RECEIVED_AT_MS, RequestEncoder } from '../support/encode-request.ts';
+import { createdAt, int64Value, item, label, measurement } from '../support/reading-bytes.ts';
+import { RequestType } from '../support/reading-oracle.ts';
+import { double, int64, text } from '../support/request-arbitrary.ts';
+import { bytesField, doubleField, varintField, type WireBytes } from '../support/wire-bytes.ts';
+
+const SEED = 20261123;
+const SECONDS = 1_795_428_000;
+const NO_LIMIT = 1 << 28;
+
+const usual = UsualLines.open()!;
+const encoder = new RequestEncoder();
+const good = item('n', measurement(int64Value(1), createdAt(SECONDS, 5)));
+
+/** How many readings of the request UsualLines takes. */
+function taken(request: WireBytes | Uint8Array, limit = NO_LIMIT): number {
+  usual.begin(RECEIVED_AT_MS);
+  return usual.encode(Uint8Array.from(request), new ByteBuffer(16), limit);
+}
+
+/** A reading as protobuf libraries write one: protobufjs, from an object. */
+const reading = fc
+  .record({
+    sensorName: text.map((name) => `n${name}`),
+    value: fc.oneof(
+      int64.map((value) => ({ sensor_value: { value: String(value) } })),
+      double.map((value) => ({ double_value: value })),
+      fc.boolean().map((value) => ({ bool_value: value })),
+      text.map((value) => ({ string_value: value })),
+      fc.constant({}),
+    ),
+    time: fc.option(
+      fc.record({
+        seconds: fc.integer({ min: -62_135_596_800, max: 253_402_300_799 }),
+        nanos: fc.nat(999_999_999),
+      }),
+      { nil: undefined },
+    ),
+    labels: fc.dictionary(text, text, { maxKeys: 16 }),
+  })
+  .map(({ sensorName, value, time, labels }) => ({
+    sensor_name: sensorName,
+    measurement: { ...value, ...(time && { created_at: time }) },
+    labels: Object.entries(labels).map(([key, value]) => ({ key, value })),
+  }));
+
+const asWritten = (items: readonly object[], numbering: object = {}): Uint8Array =>
+  RequestType.encode(RequestType.fromObject({ items, ...numbering })).finish();
+
+describe('UsualLines', () => {
+  it('takes every reading that a protobuf library writes', () => {
+    fc.assert(
+      fc.property(fc.array(reading, { minLength: 1, maxLength: 8 }), (items) => {
+        const request = asWritten(items);
+        assert.equal(taken(request), items.length);
+        assert.equal(encoder.encode(request).count, items.length);
+      }),
+      { seed: SEED, numRuns: 2000 },
+    );
+  });
+
+  it('agrees with the general way after random changes of bytes', () => {
+    const change = fc.record({
+      at: fc.nat(),
+      byte: fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 0x7f, 0x80, 0xff)),
+    });
+    let some = 0;
+    fc.assert(
+      fc.property(
+        fc.array(reading, { minLength: 1, maxLength: 4 }),
+        fc.array(change, { minLength: 1, maxLength: 3 }),
+        (items, changes) => {
+          const request = asWritten(items);
+          for (const { at, byte } of changes) request[at % request.length] = byte;
+          const { count } = encoder.encode(request);
+          if (count > 0 && taken(request) > 0) some++;
+        },
+      ),
+      { seed: SEED, numRuns: 6000 },
+    );
+    assert.ok(some > 800, `${some} changed requests taken, wholly or in part`);
+  });
+
+  it('agrees with the general way however a request is cut short', () => {
+    const labels = [
+      { key: 'site', value: 'north' },
+      { key: 'a "key"', value: 'Kühlung' },
+    ];
+    const time = { seconds: SECONDS, nanos: 5 };
+    const whole = asWritten([
+      { sensor_name: 'boiler-1', measurement: { sensor_value: { value: -1 }, created_at: time }, labels },
+      { sensor_name: 'boiler-2', measurement: { string_value: 'on', created_at: time } },
+      { sensor_name: 'boiler-3', measurement: { double_value: 1.5, created_at: time } },
+    ]);
+    for (let length = 0; length < whole.length; length++) encoder.encode(whole.subarray(0, length));
+  });
+
+  it('goes on where its windows end, and numbers on across them', () => {
+    // 4,000 lines are eight windows of lines and more than that of the request.
+    const items = Array.from({ length: 4000 }, (_, index) => ({
+      sensor_name: `sensor-${index}`,
+      measurement: { sensor_value: { value: index }, created_at: { seconds: SECONDS + index, nanos: index } },
+    }));
+    const first = 0xffff_ffff - 1000;
+    const request = asWritten(items, { producer_id: 'edge "7" Süd', first_sequence: first });
+    const { count, text } = encoder.encode(request);
+    assert.equal(count, 4000);
+    const lines = text.trimEnd().split('\n');
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).sequence),
+      items.map((_, index) => first + index),
+    );
+    assert.equal(taken(asWritten(items)), 4000);
+  });
+
+  it('leaves the first other reading, and all behind it', () => {
+    const others: Readonly<Record<string, WireBytes>> = {
+      'fields in another order': bytesField(1, [...measurement(int64Value(1)), ...bytesField(1, 'n')]),
+      'a name that comes twice': item('n', bytesField(1, 'm')),
+      'a value that comes twice': item('n', measurement(int64Value(1), int64Value(2))),
+      'two values': item('n', measurement(int64Value(1), doubleField(4, 2))),
+      'a measurement in two pieces': item(
+        'n',
+        measurement(int64Value(1)),
+        measurement(createdAt(SECONDS, 1)),
+      ),
+      'a length with padding': bytesField(1, bytesField(1, 'n'), 3),
+      'a label that comes twice': item('n', label('k', '1'), label('k', '2')),
+      'more labels than are compared': item(
+        'n',
+        ...Array.from({ length: 17 }, (_, at) => label(`k${at}`, '')),
+      ),
+      'an unknown field': item('n', varintField(9, 1)),
+      'a field behind the readings': varintField(9, 1),
+      'no name': item(''),
+      'a name that is not UTF-8': bytesField(1, bytesField(1, [0x6e, 0xff])),
+      'a time before year 1': item('n', measurement(createdAt(-62_135_596_801n, 0))),
+      'a time after year 9999': item('n', measurement(createdAt(253_402_300_800n, 0))),
+      'nanoseconds of a second': item('n', measurement(createdAt(SECONDS, 1_000_000_000))),
+      'negative nanoseconds': item('n', measurement(bytesField(3, varintField(2, -1)))),
+      'a reading larger than the window': item('n', measurement(bytesField(6, 'x'.repeat(20_000)))),
+    };
+    for (const [name, other] of Object.entries(others)) {
+      assert.equal(taken([...good, ...other, ...good]), 1, name);
+      encoder.encode([...good, ...other, ...good]);
+    }
+  });
+
+  it('takes every value at the edges of the usual shape', () => {
+    const texts = ['x', 'x'.repeat(127), 'x'.repeat(128), 'x'.repeat(4000), '"'.repeat(300), 'ü'.repeat(17)];
+    // Where 16 bytes at a time meet the end of a text, and a byte of another kind stands in each place.
+    for (let length = 1; length <= 33; length++) texts.push('y'.repeat(length), `${'y'.repeat(length)}\n`);
+    for (const name of texts) {
+      const request = item(
+        name,
+        measurement(int64Value(-(2n ** 63n)), createdAt(-62_135_596_800n, 999_999_999)),
+      );
+      assert.equal(taken(request), 1, `a name of ${name.length}`);
+      encoder.encode(request);
+    }
+    for (const request of [item('n'), item('n', measurement()), item('n', measurement(bytesField(2, [])))]) {
+      assert.equal(taken(request), 1);
+      encoder.encode(request);
+    }
+  });
+
+  it('stays within the limit', () => {
+    const request = Uint8Array.from(Array.from({ length: 40 }, () => good).flat());
+    const { length } = encoder.encode(request).text;
+    let most = 0;
+    for (let limit = 0; limit <= length + 2000; limit += 7) {
+      const out = new ByteBuffer(16);
+      usual.begin(RECEIVED_AT_MS);
+      const lines = usual.encode(request, out, limit);
+      assert.ok(out.length <= limit && lines >= most, `${lines} lines, ${out.length} bytes of ${limit}`);
+      most = lines;
+      encoder.encode(request, limit);
+    }
+    assert.equal(most, 40);
+  });
+
+  it('keeps nothing of a request for the next', () => {
+    const lines = new LineEncoder(UsualLines.open());
+    const encode = (request: Uint8Array, at: number): string => {
+      const out = new ByteBuffer(16);
+      lines.encode(request, at, out, NO_LIMIT);
+      return Buffer.from(out.bytes.subarray(0, out.length)).toString();
+    };
+    const numbered = asWritten([{ sensor_name: 'a' }], { producer_id: 'edge-7', first_sequence: 7 });
+    const plain = asWritten([{ sensor_name: 'b' }]);
+    const before = encode(plain, RECEIVED_AT_MS);
+    assert.match(
+      encode(numbered, RECEIVED_AT_MS + 1),
+      /"received_at":"2026-11-20T10:00:00.131Z","producer_id":"edge-7"/,
+    );
+    assert.equal(encode(plain, RECEIVED_AT_MS), before);
+  });
+});
