@@ -26,6 +26,8 @@ export interface AppendBatch {
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
+  /** zlib's CRC-32 of the bytes, if whoever made the batch has taken it: then the batch is a block of its own. */
+  readonly crc32?: number | undefined;
 }
 
 export interface SegmentFolders {
@@ -172,7 +174,7 @@ export class OpenSegment implements SegmentStart {
       if (known >= copied.length) return;
       const bytes = known > 0 ? copied.subarray(known) : copied;
       this.#hash?.update(bytes);
-      this.#sidecar.add(bytes);
+      if (batches[index]!.crc32 === undefined) this.#sidecar.add(bytes);
       summedTo += bytes.length;
       if (summedTo < batchEnd) return;
       this.#count(batches[index]!);
@@ -313,7 +315,7 @@ export class OpenSegment implements SegmentStart {
     for (const batch of batches) {
       if (batch.bytes.length > left) break;
       left -= batch.bytes.length;
-      this.#sidecar.add(batch.bytes);
+      if (batch.crc32 === undefined) this.#sidecar.add(batch.bytes);
       this.#count(batch);
       kept++;
     }
@@ -322,11 +324,13 @@ export class OpenSegment implements SegmentStart {
 
   /** A batch that was summed up. */
   #count(batch: AppendBatch): void {
+    const begin = this.#bytes;
     this.#bytes += batch.bytes.length;
     this.#lines += batch.lines;
     this.#firstReceivedAtMs ??= batch.firstReceivedAtMs;
     this.#lastReceivedAtMs = batch.lastReceivedAtMs;
-    this.#sidecar.endBatch(this.#bytes, batch.lines);
+    if (batch.crc32 === undefined) this.#sidecar.endBatch(this.#bytes, batch.lines);
+    else this.#sidecar.addBlock(begin, this.#bytes, batch.lines, batch.crc32);
   }
 
   /** True when the file ends at `bytes` afterwards. */

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. A block goes into the file after its data. Faults never fail a batch, since a sidecar can be rebuilt from the data:
- *    what could not be written waits in memory (at most one short line per 64 KiB of the segment) and is tried again with
+ *    what could not be written waits in memory (at most two short lines per 64 KiB of the segment) and is tried again with
  *    the next block.
  * 2. A block ends where a batch ends; `mark` describes such a place, whatever was summed up behind it.
  */
@@ -47,6 +47,14 @@ export class OpenSidecar {
     this.#blockLines += lines;
     this.#blockCrc32 = this.#runningCrc32;
     if (segmentBytes - this.#blockOffset >= BLOCK_TARGET_BYTES) this.endBlock(segmentBytes);
+  }
+
+  /** A batch from `begin` to `segmentBytes` ended that is a block of its own, and was summed up elsewhere. */
+  addBlock(begin: number, segmentBytes: number, lines: number, crc32: number): void {
+    this.endBlock(begin);
+    this.#blockLines = lines;
+    this.#blockCrc32 = crc32;
+    this.endBlock(segmentBytes);
   }
 
   endBlock(segmentBytes: number): void {

@@ -4,6 +4,7 @@
  * they lie in shared memory, and until the outcome is back they are the writer's. Where one request was too large for that,
  * they are transferred, and do not come back.
  */
+import { KiB } from '../base/byte-size.ts';
 import type { Outcome } from '../base/outcome.ts';
 
 export type Acknowledge = (outcome: Outcome) => void;
@@ -26,6 +27,12 @@ export const FLUSH_CAUSES: readonly FlushCause[] = [
   'cancel',
 ];
 
+/**
+ * From here on a batch is summed up where it was made: there are several ingest threads and one writer. As much as the
+ * sidecar puts into a block, so that a batch is one.
+ */
+export const SUMMED_BATCH_BYTES = 64 * KiB;
+
 export interface Batch {
   /** [0, length) are whole lines. */
   readonly bytes: Uint8Array;
@@ -38,6 +45,8 @@ export interface Batch {
   readonly acknowledgements: readonly Acknowledge[];
   /** Where readings of it are numbered: the batch in parts, each with an outcome of its own. */
   readonly parts?: readonly BatchPart[];
+  /** zlib's CRC-32 of the bytes, where the writer need not take it: from SUMMED_BATCH_BYTES on, and without parts. */
+  readonly crc32?: number;
 }
 
 /** What names readings for good: their producer, and the number of the first of them; the next have the numbers behind. */

@@ -18,16 +18,18 @@
  *                        │  ▲
  *                        └──┘ no room for items in the channel: goes on gathering (bounded by 4)
  */
+import { crc32 } from 'node:zlib';
 import { ByteBuffer } from '../base/byte-buffer.ts';
 import type { Clock, Timer } from '../base/clock.ts';
-import type {
-  Acknowledge,
-  Batch,
-  BatchPart,
-  BatchResult,
-  FlushCause,
-  Numbering,
-  PartResult,
+import {
+  type Acknowledge,
+  type Batch,
+  type BatchPart,
+  type BatchResult,
+  type FlushCause,
+  type Numbering,
+  type PartResult,
+  SUMMED_BATCH_BYTES,
 } from './batch.ts';
 import type { Channel } from './channel.ts';
 
@@ -278,15 +280,19 @@ export class BufferedProcessor {
   }
 
   #takeBatch(): Batch {
+    const { bytes } = this.buffer;
+    const length = this.#committedBytes;
+    const isSummed = length >= SUMMED_BATCH_BYTES && this.#parts === undefined;
     const batch: Batch = {
-      bytes: this.buffer.bytes,
-      length: this.#committedBytes,
+      bytes,
+      length,
       lines: this.#lines,
       requests: this.#requests,
       firstReceivedAtMs: this.#firstReceivedAtMs,
       lastReceivedAtMs: this.#lastReceivedAtMs,
       acknowledgements: this.#acknowledgements,
       ...(this.#parts === undefined ? {} : { parts: this.#parts }),
+      ...(isSummed ? { crc32: crc32(bytes.subarray(0, length)) } : {}),
     };
     this.#parts = undefined;
     this.#waiters = 0;

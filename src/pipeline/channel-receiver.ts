@@ -25,6 +25,8 @@ export interface ReceivedBatch {
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
+  /** Of the bytes, if the sender has taken it. */
+  readonly crc32?: number | undefined;
 }
 
 export interface ReceivedPart extends ReceivedBatch {
@@ -146,7 +148,7 @@ class ChannelReceiver {
   }
 
   append(message: BatchMessage): void {
-    const { id, buffer, memory, length, lines, firstReceivedAtMs, lastReceivedAtMs } = message;
+    const { id, buffer, memory, length, lines, firstReceivedAtMs, lastReceivedAtMs, crc32 } = message;
     const bytes = memory === undefined ? this.#shared.get(buffer)! : new Uint8Array(memory);
     if (memory !== undefined && buffer !== 0) this.#shared.set(buffer, bytes);
     this.#unanswered++;
@@ -155,7 +157,7 @@ class ChannelReceiver {
       return;
     }
     this.#sink.append(
-      { bytes: bytes.subarray(0, length), lines, firstReceivedAtMs, lastReceivedAtMs },
+      { bytes: bytes.subarray(0, length), lines, firstReceivedAtMs, lastReceivedAtMs, crc32 },
       (result) => {
         if (result.ok) this.#counts.written += lines;
         else this.#counts.failed += lines;

@@ -36,6 +36,7 @@ export interface BatchMessage {
   readonly lines: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
+  readonly crc32: number | undefined;
   /** Then each is answered by its ticket, and the batch's own result says no more than that its memory is free. */
   readonly parts: readonly PartMessage[] | undefined;
 }
@@ -140,6 +141,7 @@ export class Channel {
       lines: batch.lines,
       firstReceivedAtMs: batch.firstReceivedAtMs,
       lastReceivedAtMs: batch.lastReceivedAtMs,
+      crc32: batch.crc32,
       parts: batch.parts?.map((part) => this.#ticketed(part)),
     };
     this.#port.postMessage(message, isShared ? [] : [memory as ArrayBuffer]);

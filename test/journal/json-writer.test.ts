@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -11,7 +12,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { JournalHarness, temporaryFolder, until } from '../support/journal-harness.ts';
+import { crc32 } from 'node:zlib';
+import { parseBlocks } from '../../src/journal/blocks.ts';
+import { JournalHarness, makeBatch, temporaryFolder, until } from '../support/journal-harness.ts';
 
 describe('appending', { timeout: 30_000 }, () => {
   test('writes what was queued with one call, acknowledges after it, closes with a report and a sidecar', async () => {
@@ -40,6 +43,35 @@ describe('appending', { timeout: 30_000 }, () => {
     assert.equal(harness.writtenBytes, closed.bytes);
     assert.equal(harness.syncedBytes, closed.bytes);
     assert.equal(harness.fileSystem.openDescriptors.size, 0);
+  });
+
+  test('a batch that was summed up where it was made is a block of its own, and nobody sums it up again', async () => {
+    const journal = new JournalHarness(temporaryFolder().path);
+    const writer = await journal.open();
+    journal.append('before');
+    journal.append('large', 100, 1000);
+    const changed = makeBatch('changed', 100, 1000);
+    let isOk = false;
+    writer.append({ ...changed, crc32: (changed.crc32! ^ 1) >>> 0 }, (result) => {
+      isOk = result.ok;
+    });
+    journal.append('behind');
+    writer.flush();
+    await writer.close();
+    assert.ok(isOk);
+    const [file] = journal.segmentFiles();
+    const { blocks } = parseBlocks(
+      readFileSync(join(journal.folder, '.journal', file!.replace('.jsonl', '.blocks'))),
+    );
+    const batches = [makeBatch('before'), makeBatch('large', 100, 1000), changed, makeBatch('behind')];
+    assert.deepEqual(
+      blocks.map(({ bytes, lines }) => [bytes, lines]),
+      batches.map(({ bytes, lines }) => [bytes.length, lines]),
+    );
+    assert.deepEqual(
+      blocks.map(({ crc32: sum }, index) => sum === crc32(batches[index]!.bytes)),
+      [true, true, false, true],
+    );
   });
 
   test('a journal that nothing was written to leaves no segment', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import type { Outcome } from '../../src/base/outcome.ts';
+import { SUMMED_BATCH_BYTES } from '../../src/pipeline/batch.ts';
 import { pipelineUnderTest } from '../support/pipeline.ts';
 
 test('flushes on size, counted in readings', async (t) => {
@@ -23,6 +25,19 @@ test('flushes on bytes', async (t) => {
   assert.equal(p.flushes.length, 0);
   p.commit('x\n', 1);
   assert.deepEqual(p.flushes, [{ cause: 'bytes', lines: 2, bytes: 11 }]);
+});
+
+test('sums up a large batch, so that the writer need not', async (t) => {
+  const p = pipelineUnderTest({ bufferBytes: SUMMED_BATCH_BYTES });
+  t.after(() => p.stop());
+  p.commit('a\n', 1);
+  p.processor.makeRoom();
+  p.commit(`${'x'.repeat(SUMMED_BATCH_BYTES)}\n`, 1);
+  await p.arrived(2);
+  assert.deepEqual(
+    p.held.map((batch) => batch.crc32),
+    [undefined, crc32(p.held[1]!.text)],
+  );
 });
 
 test('flushes on the timer, counted from the first line, and arms no timer while empty', async (t) => {

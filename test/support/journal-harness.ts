@@ -22,6 +22,7 @@ import type { ClosedSegment } from '../../src/journal/manifest.ts';
 import type { RecoveryReport } from '../../src/journal/recovery.ts';
 import type { RunWriter } from '../../src/journal/run-writer.ts';
 import { parseSegmentFile } from '../../src/journal/segment-name.ts';
+import { SUMMED_BATCH_BYTES } from '../../src/pipeline/batch.ts';
 import type { FaultyFileSystem } from './faulty-file-system.ts';
 import { faultyFileSystem } from './faulty-file-system.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -45,7 +46,7 @@ export function temporaryFolder(): { readonly path: string } {
   return { path };
 }
 
-/** `lines` readings whose names all begin with the batch's id. */
+/** `lines` readings whose names all begin with the batch's id. A large one is summed up, as a processor does it. */
 export function makeBatch(id: string, lines = 3, padBytes = 0): AppendBatch {
   let text = '';
   const receivedAtMs = Date.UTC(2026, 10, 20, 10);
@@ -53,8 +54,10 @@ export function makeBatch(id: string, lines = 3, padBytes = 0): AppendBatch {
     const receivedAt = new Date(receivedAtMs + i).toISOString();
     text += `{"sensor_name":"${id}/${i}","sensor_value":${i},"created_at":null,"received_at":"${receivedAt}","pad":"${'x'.repeat(padBytes)}"}\n`;
   }
+  const bytes = Buffer.from(text);
   return {
-    bytes: Buffer.from(text),
+    ...(bytes.length >= SUMMED_BATCH_BYTES ? { crc32: crc32(bytes) } : {}),
+    bytes,
     lines,
     firstReceivedAtMs: receivedAtMs,
     lastReceivedAtMs: receivedAtMs + lines - 1,

@@ -9,6 +9,7 @@ import { ManualClock } from './manual-clock.ts';
 export interface HeldBatch {
   readonly text: string;
   readonly lines: number;
+  readonly crc32: number | undefined;
   readonly answer: (result: BatchResult) => void;
 }
 
@@ -24,7 +25,8 @@ export function pipelineUnderTest(options: Partial<ProcessorOptions & ChannelOpt
 
   const receivers = new ChannelReceivers({
     append(batch: ReceivedBatch, onDone) {
-      held.push({ text: Buffer.from(batch.bytes).toString(), lines: batch.lines, answer: onDone });
+      const { bytes, lines, crc32 } = batch;
+      held.push({ text: Buffer.from(bytes).toString(), lines, crc32, answer: onDone });
     },
     appendNumbered() {
       throw new Error('nothing here is numbered');
