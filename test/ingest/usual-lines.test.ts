@@ -105,6 +105,20 @@ describe('UsualLines', () => {
     for (let length = 0; length < whole.length; length++) encoder.encode(whole.subarray(0, length));
   });
 
+  it('takes nothing from what a longer request left behind', () => {
+    const longer = Uint8Array.from(item('n', measurement(bytesField(6, 'ü'.repeat(500)))));
+    // Where it ended there are now the second halves of an ü, which would make these whole again.
+    for (const end of [[0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x98]]) {
+      for (let length = 1; length <= 40; length++) {
+        encoder.encode(longer);
+        const { count } = encoder.encode(
+          item('n', measurement(bytesField(6, [...Buffer.from('y'.repeat(length)), ...end]))),
+        );
+        assert.equal(count, -1);
+      }
+    }
+  });
+
   it('goes on where its windows end, and numbers on across them', () => {
     // 4,000 lines are eight windows of lines and more than that of the request.
     const items = Array.from({ length: 4000 }, (_, index) => ({
