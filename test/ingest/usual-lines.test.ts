@@ -137,6 +137,32 @@ describe('UsualLines', () => {
     assert.equal(taken(asWritten(items)), 4000);
   });
 
+  it('leaves a text that its window cuts to the next one', () => {
+    const filler = Array.from({ length: 340 }, () =>
+      item('n', measurement(bytesField(6, 'x'.repeat(41)))),
+    ).flat();
+    // From one reading to the next the end of the window moves through name, value and the lengths in front of them.
+    for (let shift = 0; shift < 64; shift++) {
+      const request = [...item('s'.repeat(shift + 1)), ...filler];
+      assert.ok(request.length > 16_384 + 100);
+      assert.equal(encoder.encode(request).count, 341);
+      assert.equal(taken(request), 341);
+    }
+  });
+
+  it('knows every leap day', () => {
+    const days: WireBytes[] = [];
+    for (let year = 1; year <= 9999; year++) {
+      const march = new Date(0);
+      march.setUTCFullYear(year, 2, 1);
+      const first = march.getTime() / 1000;
+      for (const seconds of [first - 1, first]) days.push(item('n', measurement(createdAt(seconds, 0))));
+    }
+    const { text } = encoder.encode(days.flat());
+    assert.match(text, /"created_at":"2000-02-29T23:59:59.000000000Z"/);
+    assert.equal(taken(days.flat()), days.length);
+  });
+
   it('leaves the first other reading, and all behind it', () => {
     const others: Readonly<Record<string, WireBytes>> = {
       'fields in another order': bytesField(1, [...measurement(int64Value(1)), ...bytesField(1, 'n')]),
