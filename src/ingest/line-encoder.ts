@@ -182,7 +182,7 @@ export class LineEncoder {
       const high = low > 0xffffffff ? this.#sequenceHi + 1 : this.#sequenceHi;
       this.#writer.setProducer(this.#producerStart, this.#producerEnd, high | 0, low | 0);
     }
-    this.#encodeItems(request, done === 0 ? 0 : this.#usual!.pos, done);
+    this.#encodeItems(request, this.#usual?.pos ?? 0, done);
     this.#writer.finish();
   }
 

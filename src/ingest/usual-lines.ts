@@ -20,6 +20,7 @@ interface LinesModule {
   readonly OUT: WebAssembly.Global;
   readonly OUT_BYTES: WebAssembly.Global;
   readonly TIMES: WebAssembly.Global;
+  readonly TIMES_LENGTH: WebAssembly.Global;
   readonly PRODUCER_IN: WebAssembly.Global;
   readonly RESULT: WebAssembly.Global;
   setProducer(length: number): void;
@@ -42,13 +43,15 @@ export class UsualLines {
   readonly #module: LinesModule;
   readonly #memory: Uint8Array;
   readonly #view: DataView;
-  /** How far the last call came, in the request and in the lines. */
-  readonly #result: Uint32Array;
   readonly #in: number;
   readonly #inBytes: number;
   readonly #out: number;
   readonly #outBytes: number;
+  /** How far the last call came, in the request and behind that in the lines. */
+  readonly #result: number;
   #receivedAtMs = Number.NaN;
+  /** False for a clock beyond the year 9999, whose text is longer. */
+  #hasTimes = false;
   #isNumbered = false;
   #sequenceHi = 0;
   #sequenceLo = 0;
@@ -72,7 +75,7 @@ export class UsualLines {
     const { memory, IN, IN_BYTES, OUT, OUT_BYTES, RESULT } = this.#module;
     this.#view = new DataView(memory.buffer);
     this.#memory = new Uint8Array(memory.buffer);
-    this.#result = new Uint32Array(memory.buffer, RESULT.value, 2);
+    this.#result = RESULT.value;
     this.#in = IN.value;
     this.#inBytes = IN_BYTES.value;
     this.#out = OUT.value;
@@ -88,6 +91,7 @@ export class UsualLines {
     const at = this.#module.TIMES.value;
     for (let index = 0; index < text.length; index++) this.#memory[at + index] = text.charCodeAt(index);
     this.#receivedAtMs = receivedAtMs;
+    this.#hasTimes = text.length === this.#module.TIMES_LENGTH.value;
   }
 
   /** Names the producer of the request's lines, valid UTF-8 of MAX_PRODUCER_ID_BYTES at most; the first gets the number. */
@@ -108,7 +112,7 @@ export class UsualLines {
   /** Appends lines to `out`, up to the length `limit`, and returns how many; `pos` then says what is left. */
   encode(request: Uint8Array, out: ByteBuffer, limit: number): number {
     let lines = 0;
-    while (this.pos < request.length) {
+    while (this.#hasTimes && this.pos < request.length) {
       const end = Math.min(this.pos + this.#inBytes, request.length);
       const isWhole = end - this.pos === request.length;
       this.#memory.set(isWhole ? request : request.subarray(this.pos, end), this.#in);
@@ -116,8 +120,8 @@ export class UsualLines {
       const count = this.#encode(end - this.pos, room, lines);
       if (count === 0) break;
       lines += count;
-      this.pos += this.#result[0]!;
-      this.#append(out, this.#result[1]!);
+      this.pos += this.#view.getUint32(this.#result, true);
+      this.#append(out, this.#view.getUint32(this.#result + 4, true));
     }
     return lines;
   }
@@ -135,7 +139,7 @@ export class UsualLines {
     out.length += length;
   }
 
-  /** As doubles, of which UTF-8 never makes a NaN (docs/decisions/0011). The last one may reach past the lines. */
+  /** As doubles, of which UTF-8 never makes a NaN (docs/decisions/0011). The last one may reach past the lines, where zeros are. */
   #appendWords(out: ByteBuffer, length: number): void {
     const { view } = out;
     for (let at = 0; at < length; at += WORD_BYTES) {

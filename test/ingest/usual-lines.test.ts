@@ -91,18 +91,36 @@ describe('UsualLines', () => {
     assert.ok(some > 800, `${some} changed requests taken, wholly or in part`);
   });
 
-  it('agrees with the general way however a request is cut short', () => {
-    const labels = [
-      { key: 'site', value: 'north' },
-      { key: 'a "key"', value: 'Kühlung' },
-    ];
-    const time = { seconds: SECONDS, nanos: 5 };
-    const whole = asWritten([
-      { sensor_name: 'boiler-1', measurement: { sensor_value: { value: -1 }, created_at: time }, labels },
-      { sensor_name: 'boiler-2', measurement: { string_value: 'on', created_at: time } },
-      { sensor_name: 'boiler-3', measurement: { double_value: 1.5, created_at: time } },
-    ]);
-    for (let length = 0; length < whole.length; length++) encoder.encode(whole.subarray(0, length));
+  it('agrees with the general way however a reading is cut short', () => {
+    const time = createdAt(SECONDS, 5);
+    const values = [int64Value(-1), doubleField(4, 1.5), varintField(5, 1), bytesField(6, 'on'), []];
+    const key = [...label('site', 'north'), ...label('a "key"', 'Kühlung')];
+    let some = 0;
+    for (const value of values) {
+      // In the order of the numbers, so that the time comes before other values than the integer.
+      const content = value === values[0] ? [...value, ...time] : [...time, ...value];
+      const name = bytesField(1, 'boiler');
+      const whole = [...name, ...bytesField(2, content), ...key];
+      const frames = [
+        (cut: number) => whole.slice(0, cut),
+        (cut: number) => [...name, ...bytesField(2, content.slice(0, cut)), ...key],
+        (cut: number) => [
+          ...name,
+          ...bytesField(2, content),
+          ...bytesField(3, label('k', 'v').slice(2, cut)),
+        ],
+        (cut: number) => [...name, ...bytesField(2, bytesField(3, time.slice(2, cut)))],
+        (cut: number) => [...name, ...bytesField(2, bytesField(2, int64Value(-1).slice(2, cut)))],
+      ];
+      for (const frame of frames) {
+        for (let cut = 0; cut <= whole.length; cut++) {
+          const request = [...good, ...bytesField(1, frame(cut)), ...good];
+          encoder.encode(request);
+          some += taken(request);
+        }
+      }
+    }
+    assert.ok(some > 1000, `${some} readings taken`);
   });
 
   it('takes nothing from what a longer request left behind', () => {
@@ -218,15 +236,68 @@ describe('UsualLines', () => {
     const request = Uint8Array.from(Array.from({ length: 40 }, () => good).flat());
     const { length } = encoder.encode(request).text;
     let most = 0;
-    for (let limit = 0; limit <= length + 2000; limit += 7) {
+    for (let limit = -1; limit <= length + 2000; limit += 7) {
       const out = new ByteBuffer(16);
       usual.begin(RECEIVED_AT_MS);
       const lines = usual.encode(request, out, limit);
-      assert.ok(out.length <= limit && lines >= most, `${lines} lines, ${out.length} bytes of ${limit}`);
+      assert.ok(
+        out.length <= Math.max(limit, 0) && lines >= most,
+        `${lines} lines, ${out.length} bytes of ${limit}`,
+      );
       most = lines;
       encoder.encode(request, limit);
     }
     assert.equal(most, 40);
+    for (let limit = length - 200; limit <= length + 1; limit++) encoder.encode(request, limit);
+  });
+
+  it('has room for whatever grows the most', () => {
+    const control = '\u0001';
+    const requests: Record<string, WireBytes> = {
+      'control characters': Array.from({ length: 40 }, () => item(control.repeat(1000))).flat(),
+      'a long producer': [
+        ...Array.from({ length: 200 }, () => item('n')).flat(),
+        ...bytesField(2, control.repeat(256)),
+        ...varintField(3, 1),
+      ],
+      'empty labels': Array.from({ length: 1000 }, () =>
+        item(
+          'n',
+          bytesField(3, []),
+          ...Array.from({ length: 15 }, (_, at) => label(String.fromCharCode(65 + at), '')),
+        ),
+      ).flat(),
+    };
+    for (const [name, request] of Object.entries(requests)) {
+      const { text, count } = encoder.encode(request);
+      assert.ok(count > 0, name);
+      for (let limit = text.length - 20; limit <= text.length + 20; limit++) encoder.encode(request, limit);
+      // What lies behind the window of lines is used for the next ones.
+      encoder.encode([...good, ...item('m', measurement(bytesField(6, control)), label('k', 'v'))]);
+    }
+  });
+
+  it('takes long readings, and leaves those for which its window of lines might not do', () => {
+    for (let length = 4000; length <= 12_000; length += 13) {
+      const request = item('n', measurement(bytesField(6, 'x'.repeat(length))));
+      encoder.encode(request);
+      assert.equal(taken(request), length <= 10_825 ? 1 : 0, `${length} bytes`);
+    }
+  });
+
+  it('goes without room, and leaves its memory as it was', () => {
+    const many = Uint8Array.from(Array.from({ length: 2000 }, () => item('n')).flat());
+    for (const limit of [-1, -1_000_000, 0]) assert.equal(taken(many, limit), 0);
+    assert.equal(taken(many), 2000);
+    assert.equal(encoder.encode(many).count, 2000);
+  });
+
+  it('leaves all to the general way when the clock is beyond the year 9999', () => {
+    const lines = new LineEncoder(UsualLines.open());
+    const out = new ByteBuffer(16);
+    assert.equal(lines.encode(Uint8Array.from(good), 253_402_300_800_000, out, NO_LIMIT), 1);
+    const line = Buffer.from(out.bytes.subarray(0, out.length)).toString();
+    assert.equal(JSON.parse(line).received_at, '+010000-01-01T00:00:00.000Z');
   });
 
   it('keeps nothing of a request for the next', () => {

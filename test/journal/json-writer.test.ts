@@ -13,7 +13,8 @@ import {
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { parseBlocks } from '../../src/journal/blocks.ts';
+import { BLOCK_TARGET_BYTES, parseBlocks } from '../../src/journal/blocks.ts';
+import { SUMMED_BATCH_BYTES } from '../../src/pipeline/batch.ts';
 import { JournalHarness, makeBatch, temporaryFolder, until } from '../support/journal-harness.ts';
 
 describe('appending', { timeout: 30_000 }, () => {
@@ -46,6 +47,7 @@ describe('appending', { timeout: 30_000 }, () => {
   });
 
   test('a batch that was summed up where it was made is a block of its own, and nobody sums it up again', async () => {
+    assert.equal(SUMMED_BATCH_BYTES, BLOCK_TARGET_BYTES);
     const journal = new JournalHarness(temporaryFolder().path);
     const writer = await journal.open();
     journal.append('before');

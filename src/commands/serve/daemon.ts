@@ -20,6 +20,7 @@ import type { Clock } from '../../base/clock.ts';
 import { formatDurationMs } from '../../base/duration.ts';
 import { errorMessage } from '../../base/errors.ts';
 import { ingestThreadCount } from '../../ingest/config.ts';
+import { UsualLines } from '../../ingest/usual-lines.ts';
 import { type BuildInfo, readBuildInfo } from '../../observe/build-info.ts';
 import type { Check } from '../../observe/daemon-state.ts';
 import { EventLoopMonitor } from '../../observe/event-loop-delay.ts';
@@ -132,6 +133,9 @@ export class Daemon {
         { openFiles: this.#openFiles, maxConnections: grpc.maxConnections },
         `only ${grpc.maxConnections} connections are let in: the process may open ${this.#openFiles} files; raise the limit (ulimit -n, LimitNOFILE) or lower MAX_CONNECTIONS`,
       );
+    }
+    if (UsualLines.open() === undefined) {
+      this.#logger.warn('readings are encoded the slower way: this Node.js runs no WebAssembly with SIMD');
     }
     this.#threads.expect(MAIN_THREAD);
     this.#monitor.start(this.#clock, (report) => this.#threads.report(MAIN_THREAD, report));

@@ -14,6 +14,7 @@ import {
   PRODUCER_IN_BYTES,
   RESULT,
   TIMES,
+  TIMES_LENGTH,
 } from './memory.ts';
 import { writeDouble, writeSigned, writeUnsigned } from './numbers.ts';
 import {
@@ -41,17 +42,13 @@ import {
 import { MAX_ESCAPED_BYTES, writeText } from './text.ts';
 import { writeTimestamp } from './times.ts';
 
-export { IN, IN_BYTES, OUT, OUT_BYTES, PRODUCER_IN, PRODUCER_IN_BYTES, RESULT, TIMES };
+export { IN, IN_BYTES, OUT, OUT_BYTES, PRODUCER_IN, PRODUCER_IN_BYTES, RESULT, TIMES, TIMES_LENGTH };
 
 /** SensorValuesRequest.items */
 const ITEMS: u8 = (1 << 3) | 2;
 
 /** More than all fixed text, numbers and times of a line, and what is written past its end. */
 const LINE_ROOM: usize = 512;
-/** Of what a label writes besides its texts, for each of its two bytes at least. */
-const LABEL_ROOM: usize = 8;
-/** Of TIMES, up to where labels and producer would stand. */
-const TIMES_LENGTH: usize = 43;
 const LINE_END: u16 = 0x0a7d;
 const QUOTE: u8 = 0x22;
 
@@ -103,7 +100,9 @@ export function setProducer(length: i32): void {
  */
 export function encode(length: i32, room: i32, isNumbered: bool, sequenceHigh: u32, sequenceLow: u32): i32 {
   const end = IN + <usize>length;
-  const outEnd = OUT + <usize>room;
+  // Without room there is none; that is said here, since a window that is left spoils what lies behind it.
+  const outEnd = OUT + <usize>max(room, 0);
+  const numberLength: usize = isNumbered ? producerLength : 0;
   let sequence = ((<u64>sequenceHigh) << 32) | <u64>sequenceLow;
   let from = IN;
   let at = OUT;
@@ -111,7 +110,8 @@ export function encode(length: i32, room: i32, isNumbered: bool, sequenceHigh: u
   while (from < end && load<u8>(from) === ITEMS) {
     const itemEnd = payloadEnd(from + 1);
     if (itemEnd > end) break;
-    const needed = LINE_ROOM + producerLength + (itemEnd - from) * (MAX_ESCAPED_BYTES + LABEL_ROOM);
+    // What a label writes besides its texts, six bytes, is within what its own two bytes are counted.
+    const needed = LINE_ROOM + numberLength + (itemEnd - from) * MAX_ESCAPED_BYTES;
     if (outEnd - at < needed || !takeReading(payloadStart(from + 1), itemEnd)) break;
     let next = writeReading(at);
     if (next === 0) break;
@@ -124,6 +124,8 @@ export function encode(length: i32, room: i32, isNumbered: bool, sequenceHigh: u
     from = itemEnd;
     count++;
   }
+  // Whoever takes the lines word by word takes this with them, and not what happens to lie there.
+  store<u64>(at, 0);
   store<u32>(RESULT, <u32>(from - IN));
   store<u32>(RESULT, <u32>(at - OUT), 4);
   return count;

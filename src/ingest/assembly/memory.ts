@@ -3,9 +3,9 @@
  * end of a text, and whoever stores 16 may write past it, so both windows have PADDING behind them.
  */
 
-/** Bytes of a request that are looked at in one call; a reading that does not fit is not of the usual shape. */
+/** Bytes of a request that are looked at in one call. */
 export const IN_BYTES: i32 = 16384;
-/** Lines made in one call. */
+/** Lines made in one call. Six bytes of it for each of a reading must be left: one of more than 10 KB is not of the usual shape. */
 export const OUT_BYTES: i32 = 65536;
 /** More than the 16 bytes of a load, the 8 of a double, and the 10 of a varint that has no end. */
 const PADDING: i32 = 64;
@@ -13,7 +13,8 @@ const PADDING: i32 = 64;
 export const IN: usize = memory.data(IN_BYTES + PADDING);
 export const OUT: usize = memory.data(OUT_BYTES + PADDING);
 
-/** `Z","received_at":"2026-11-20T10:00:00.130Z"}\n`: how every line goes on behind its created_at, and how most end. */
+/** `Z","received_at":"2026-11-20T10:00:00.130Z"`: how every line goes on behind its created_at. */
+export const TIMES_LENGTH: usize = 43;
 export const TIMES: usize = memory.data(64);
 
 /** A producer_id as it came; MAX_PRODUCER_ID_BYTES of line-encoder.ts. */

@@ -134,7 +134,6 @@ function takeInteger(end: usize): bool {
 function takeTimestamp(end: usize): bool {
   const timeEnd = payloadEnd(cursor);
   cursor = payloadStart(cursor);
-  // Before anything is read, since a length that is too large could lead out of the window.
   if (timeEnd > end) return false;
   hasCreatedAt = true;
   seconds = 0;

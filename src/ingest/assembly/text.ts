@@ -1,17 +1,41 @@
 /**
  * Copies UTF-8 text into a JSON string: checks every byte, escapes what JSON.stringify escapes, passes the rest through.
- * Sixteen plain ASCII bytes go at a time; from the first byte that is anything else on, one character at a time.
+ * Sixteen plain ASCII bytes go at a time; where there is anything else, one character does.
  */
 
 const SPACE: i8 = 0x20;
 const QUOTE: i8 = 0x22;
 const BACKSLASH: i8 = 0x5c;
 
-/** `write` of six bytes at most for each. */
+/** One input byte becomes at most this many: a control character as \u00XX. */
 export const MAX_ESCAPED_BYTES: usize = 6;
 
-/** `\u00`, as four bytes of a little-endian word. */
-const ESCAPE_PREFIX: u32 = 0x3030755c;
+/** For each control character eight bytes: its escape, and in the last one how long that is. */
+const ESCAPES: usize = memory.data(32 * 8);
+for (let byte: u32 = 0; byte < 0x20; byte++) {
+  const low = byte & 0xf;
+  const digits = (0x30 + (byte >> 4)) | ((low < 10 ? 0x30 + low : 0x57 + low) << 8);
+  // `\u00`, and the digits behind it.
+  store<u64>(
+    ESCAPES + <usize>(byte << 3),
+    0x3030755c | ((<u64>digits) << 32) | ((<u64>MAX_ESCAPED_BYTES) << 56),
+  );
+}
+keepShort(0x08, 0x62);
+keepShort(0x09, 0x74);
+keepShort(0x0a, 0x6e);
+keepShort(0x0c, 0x66);
+keepShort(0x0d, 0x72);
+
+function keepShort(byte: u32, letter: u32): void {
+  store<u64>(ESCAPES + <usize>(byte << 3), <u64>(0x5c | (letter << 8)) | ((<u64>2) << 56));
+}
+
+/** So many plain bytes in a row, and sixteen are looked at again. */
+const PLAIN_AGAIN: u32 = 4;
+
+/** Where `writeCharacters` stopped in the source. */
+let stoppedAt: usize = 0;
 
 /** Returns where the text ends, or 0 when it is not valid. May read 16 bytes past `end`, and write as many past the text. */
 export function writeText(at: usize, start: usize, end: usize): usize {
@@ -27,19 +51,27 @@ export function writeText(at: usize, start: usize, end: usize): usize {
     const left = end - from;
     let special = i8x16.bitmask(isSpecial);
     if (left < 16) special &= (1 << (<i32>left)) - 1;
-    if (special !== 0) return writeCharacters(next, from, end);
     v128.store(next, chunk);
-    if (left <= 16) return next + left;
-    from += 16;
-    next += 16;
+    if (special === 0) {
+      if (left <= 16) return next + left;
+      from += 16;
+      next += 16;
+      continue;
+    }
+    const plain = <usize>ctz(special);
+    next = writeCharacters(next + plain, from + plain, end);
+    if (next === 0) return 0;
+    from = stoppedAt;
   }
   return next;
 }
 
+/** One at a time, until the text ends or the next bytes may well be plain again. Returns where it stopped, or 0. */
 function writeCharacters(at: usize, start: usize, end: usize): usize {
   let from = start;
   let next = at;
-  while (from < end) {
+  let plain: u32 = 0;
+  while (from < end && plain < PLAIN_AGAIN) {
     const byte = <u32>load<u8>(from);
     if (byte >= 0x80) {
       const length = sequenceLength(from, end);
@@ -47,50 +79,27 @@ function writeCharacters(at: usize, start: usize, end: usize): usize {
       store<u32>(next, load<u32>(from));
       from += length;
       next += length;
+      plain = 0;
       continue;
     }
     from++;
     if (byte >= 0x20 && byte !== <u32>QUOTE && byte !== <u32>BACKSLASH) {
       store<u8>(next++, byte);
+      plain++;
       continue;
     }
-    const letter = shortEscape(byte);
-    if (letter !== 0) {
-      store<u16>(next, <u16>(<u32>BACKSLASH | (letter << 8)));
-      next += 2;
+    plain = 0;
+    if (byte < 0x20) {
+      const kept = ESCAPES + <usize>(byte << 3);
+      store<u64>(next, load<u64>(kept));
+      next += <usize>load<u8>(kept, 7);
     } else {
-      store<u32>(next, ESCAPE_PREFIX);
-      store<u16>(next, <u16>(hexDigit(byte >> 4) | (hexDigit(byte & 0xf) << 8)), 4);
-      next += MAX_ESCAPED_BYTES;
+      store<u16>(next, <u16>(<u32>BACKSLASH | (byte << 8)));
+      next += 2;
     }
   }
+  stoppedAt = from;
   return next;
-}
-
-/** The letter behind the backslash, or 0 for a byte that has none. */
-function shortEscape(byte: u32): u32 {
-  switch (byte) {
-    case 0x08:
-      return 0x62;
-    case 0x09:
-      return 0x74;
-    case 0x0a:
-      return 0x6e;
-    case 0x0c:
-      return 0x66;
-    case 0x0d:
-      return 0x72;
-    case 0x22:
-      return 0x22;
-    case 0x5c:
-      return 0x5c;
-    default:
-      return 0;
-  }
-}
-
-function hexDigit(n: u32): u32 {
-  return n < 10 ? 0x30 + n : 0x57 + n;
 }
 
 /** How many bytes the character at `at` takes, or 0 when it is not valid. Its first byte is 0x80 or more. RFC 3629, section 4. */
