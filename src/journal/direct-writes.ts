@@ -205,11 +205,13 @@ function gather(
 ): void {
   let copied = 0;
   for (const part of parts) {
+    // A view with a `copy`: `set` goes byte by byte where memory is shared (docs/decisions/0126).
+    const source = Buffer.from(part.buffer, part.byteOffset, part.length);
     for (let from = 0; from < part.length; from += PIECE_BYTES) {
       if (copied === bytes) return;
       const length = Math.min(PIECE_BYTES, part.length - from, bytes - copied);
       const at = start + copied;
-      target.set(part.subarray(from, from + length), at);
+      source.copy(target, at, from, from + length);
       onCopied(target.subarray(at, at + length), position + copied);
       copied += length;
     }
