@@ -33,6 +33,11 @@ export function writeDouble(view: DataView, pos: number, value: number): number 
       return decimals === 0 ? writeSafeInteger(view, at, scaled) : writeDecimal(view, at, scaled, decimals);
     }
   }
+  return writeAnyDouble(view, pos, value);
+}
+
+/** The same for any double, by a string: for what is known to have more decimals than are tried above. */
+export function writeAnyDouble(view: DataView, pos: number, value: number): number {
   return writeText(view, pos, Number.isFinite(value) ? String(value) : `"${value}"`);
 }
 

@@ -9,7 +9,7 @@
  * 2. Between calls nothing of `request` or `out` is held on to.
  */
 import type { ByteBuffer } from '../base/byte-buffer.ts';
-import { writeDouble } from './double-text.ts';
+import { writeAnyDouble } from './double-text.ts';
 import { USUAL_LINES_BASE64 } from './usual-lines-module.generated.ts';
 
 /** What assembly/lines.ts exports. Addresses are those of its memory. */
@@ -69,8 +69,10 @@ export class UsualLines {
   }
 
   private constructor(module: WebAssembly.Module) {
-    const writeAnyDouble = (at: number, value: number): number => writeDouble(this.#view, at, value);
-    const instance = new WebAssembly.Instance(module, { numbers: { writeAnyDouble } });
+    const numbers = {
+      writeAnyDouble: (at: number, value: number): number => writeAnyDouble(this.#view, at, value),
+    };
+    const instance = new WebAssembly.Instance(module, { numbers });
     this.#module = instance.exports as LinesModule;
     const { memory, IN, IN_BYTES, OUT, OUT_BYTES, RESULT } = this.#module;
     this.#view = new DataView(memory.buffer);

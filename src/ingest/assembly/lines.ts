@@ -11,7 +11,6 @@ import {
   OUT_BYTES,
   PRODUCER,
   PRODUCER_IN,
-  PRODUCER_IN_BYTES,
   RESULT,
   TIMES,
   TIMES_LENGTH,
@@ -42,7 +41,7 @@ import {
 import { MAX_ESCAPED_BYTES, writeText } from './text.ts';
 import { writeTimestamp } from './times.ts';
 
-export { IN, IN_BYTES, OUT, OUT_BYTES, PRODUCER_IN, PRODUCER_IN_BYTES, RESULT, TIMES, TIMES_LENGTH };
+export { IN, IN_BYTES, OUT, OUT_BYTES, PRODUCER_IN, RESULT, TIMES, TIMES_LENGTH };
 
 /** SensorValuesRequest.items */
 const ITEMS: u8 = (1 << 3) | 2;

@@ -18,7 +18,7 @@ export const TIMES_LENGTH: usize = 43;
 export const TIMES: usize = memory.data(64);
 
 /** A producer_id as it came; MAX_PRODUCER_ID_BYTES of line-encoder.ts. */
-export const PRODUCER_IN_BYTES: i32 = 256;
+const PRODUCER_IN_BYTES: i32 = 256;
 export const PRODUCER_IN: usize = memory.data(PRODUCER_IN_BYTES + PADDING);
 /** `,"producer_id":"...","sequence":`, with six bytes for each of the name's at most. */
 export const PRODUCER: usize = memory.data(PRODUCER_IN_BYTES * 6 + 2 * PADDING);
