@@ -149,7 +149,7 @@ async function measurePeers(): Promise<ReturnType<typeof summarizePeers> | undef
 }
 
 /** The like of it at 100 readings per request is measured. */
-const LEFT_OUT_IN_A_HURRY = new Set(['latency/1', 'memory/1', 'synced/64']);
+const LEFT_OUT_IN_A_HURRY = new Set(['latency/1', 'memory/1', 'synced/64', 'synced-slow/64']);
 
 async function measureBeyond(): Promise<ReturnType<typeof summarizeLimits> | undefined> {
   if (!isPart('limits')) return undefined;

@@ -17,9 +17,12 @@ import { runPaced } from '../paced-load.ts';
 import { readMemory } from '../process-usage.ts';
 import { type Run, runOf } from '../run.ts';
 import { measureDisk } from './disk-speed.ts';
+import { slowSync } from './slow-sync.ts';
 import type { LimitRun } from './verdicts.ts';
 
 const IDLE_CLIENTS = new URL('idle-clients.ts', import.meta.url).pathname;
+/** By so much a sync takes longer on a slow disk. */
+const SLOW_SYNC_MS = 5;
 /** A line of the benchmark's readings. */
 const LINE_BYTES = 139;
 
@@ -47,6 +50,7 @@ type Measure = (wish: LimitsWish) => Promise<readonly LimitRun[]>;
 /** By name; `--only` takes these. */
 const MEASURES: Readonly<Record<string, Measure>> = {
   'synced/64': (wish) => measureSynced(wish, { connections: 8, streams: 8 }),
+  'synced-slow/64': measureSlowlySynced,
   'synced/2048': (wish) => measureSynced(wish, { connections: 32, streams: 64 }),
   'latency/1': (wish) => measureLatency(wish, 1),
   'latency/100': (wish) => measureLatency(wish, 100),
@@ -123,28 +127,39 @@ async function withDaemon<T>(
   }
 }
 
+async function measureSlowlySynced(wish: LimitsWish): Promise<readonly LimitRun[]> {
+  const environment = slowSync(wish.scratch, SLOW_SYNC_MS);
+  if (environment === undefined) {
+    return [{ name: 'synced-slow/64', figure: Number.NaN, detail: 'needs Linux and a C compiler (cc)' }];
+  }
+  const slow = { name: 'synced-slow', moreMs: SLOW_SYNC_MS, environment };
+  return measureSynced(wish, { connections: 8, streams: 8 }, slow);
+}
+
 /** What could be reached: the same load without waiting, as many groups as the disk syncs, as many lines as it takes. */
 async function measureSynced(
   wish: LimitsWish,
   shape: { readonly connections: number; readonly streams: number },
+  { name, moreMs, environment } = { name: 'synced', moreMs: 0, environment: {} },
 ): Promise<readonly LimitRun[]> {
   const load = { ...shape, readings: 1, cores: wish.cores };
   const inFlight = shape.connections * shape.streams;
   const disk = measureDisk(wish.scratch, 30, wish.diskMiB);
+  const syncMs = disk.syncMs + moreMs;
   const accepted = await runUnder(wish, load, daemonEnvironment('native', 'accepted'));
-  const synced = await runUnder(wish, load, daemonEnvironment('native', 'synced'));
+  const synced = await runUnder(wish, load, { ...daemonEnvironment('native', 'synced'), ...environment });
   const bounds = {
     accepted: accepted.requestsPerSecond,
-    syncs: (inFlight / disk.syncMs) * 1000,
+    syncs: (inFlight / syncMs) * 1000,
     disk: disk.bytesPerSecond / LINE_BYTES,
   };
   const bound = Math.min(bounds.accepted, bounds.syncs, bounds.disk);
   const by = Object.entries(bounds).find(([, value]) => value === bound)![0];
   return [
     {
-      name: `synced/${inFlight}`,
+      name: `${name}/${inFlight}`,
       figure: synced.requestsPerSecond / bound,
-      detail: `${round(synced.requestsPerSecond)} requests/s of ${round(bound)} (${by}; a sync alone takes ${disk.syncMs.toFixed(2)} ms)`,
+      detail: `${round(synced.requestsPerSecond)} requests/s of ${round(bound)} (${by}; a sync alone takes ${syncMs.toFixed(2)} ms)`,
     },
   ];
 }

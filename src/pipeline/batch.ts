@@ -39,6 +39,10 @@ export interface Batch {
   readonly length: number;
   readonly lines: number;
   readonly requests: number;
+  /** Requests whose acknowledgement waits on it or on a part of it. */
+  readonly waiters: number;
+  /** On the monotonic clock, when it left the processor. */
+  readonly leftAtMs: number;
   readonly firstReceivedAtMs: number;
   readonly lastReceivedAtMs: number;
   /** Answered in order, each exactly once, when the batch's outcome is known. Empty for ACK=accepted, and with parts. */

@@ -4,7 +4,8 @@
  * A batch is flushed when it holds BUFFER_SIZE readings or BUFFER_BYTES bytes, when the flush timer
  * fires, when the input closes, and on cancel. While acknowledgements wait on it, it leaves as soon
  * as the writer is free (group commit): the load itself then sets the batch size, one request when
- * idle, hundreds when the disk is slower than the callers.
+ * idle, hundreds when the disk is slower than the callers. Where the disk is slow it is held back a little, see
+ * group-hold.ts.
  *
  * Invariants:
  * 1. `buffer` always accepts an encode of up to `roomBytes`; lines + bytes in it are exactly what was committed.
@@ -32,6 +33,7 @@ import {
   SUMMED_BATCH_BYTES,
 } from './batch.ts';
 import type { Channel } from './channel.ts';
+import { GroupHold } from './group-hold.ts';
 
 export interface ProcessorOptions {
   readonly bufferSizeReadings: number;
@@ -81,6 +83,7 @@ export class BufferedProcessor {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #events: ProcessorEvents;
+  readonly #hold: GroupHold;
   readonly #pool: Uint8Array[] = [];
   /** Shared buffers that may still be made. */
   #unmade: number;
@@ -113,6 +116,7 @@ export class BufferedProcessor {
     this.#channel = deps.channel;
     this.#clock = deps.clock;
     this.#events = deps.events;
+    this.#hold = new GroupHold(deps.clock, () => this.#onHoldExpired());
     this.#bufferCapacityBytes = bufferCapacityBytes(options.bufferBytes);
     this.#unmade = sharedBuffers(options.bufferBytes, options.sharedBytes);
     this.#lent = this.#takeBuffer();
@@ -185,8 +189,9 @@ export class BufferedProcessor {
 
     if (this.#lines >= this.#options.bufferSizeReadings) this.#flush('size');
     else if (this.#committedBytes >= this.#options.bufferBytes) this.#flush('bytes');
-    else if (this.#waiters > 0 && this.#channel.isIdle) this.#scheduleGroupCommit();
-    else
+    else if (this.#waiters > 0 && this.#channel.isIdle) {
+      if (!this.#hold.holds(this.#waiters)) this.#scheduleGroupCommit();
+    } else
       this.#timer ??= this.#clock.setTimer(this.#options.bufferFlushIntervalMs, () => this.#flush('timer'));
   }
 
@@ -256,6 +261,12 @@ export class BufferedProcessor {
     });
   }
 
+  #onHoldExpired(): void {
+    if (this.#waiters === 0) return;
+    this.#hold.wasInVain();
+    this.#flush('acknowledgement');
+  }
+
   async #closeWhenHandedOver(): Promise<void> {
     // Only reached when the channel had no room for another batch; each result hands over the rest.
     await new Promise<void>((resolve) => {
@@ -268,6 +279,7 @@ export class BufferedProcessor {
   #flush(cause: FlushCause): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#hold.cancel();
     if (this.#lines === 0) return;
     if (!this.#channel.hasItemRoom) {
       this.#overdue = cause;
@@ -288,6 +300,8 @@ export class BufferedProcessor {
       length,
       lines: this.#lines,
       requests: this.#requests,
+      waiters: this.#waiters,
+      leftAtMs: this.#clock.monotonicMs(),
       firstReceivedAtMs: this.#firstReceivedAtMs,
       lastReceivedAtMs: this.#lastReceivedAtMs,
       acknowledgements: this.#acknowledgements,
@@ -321,6 +335,9 @@ export class BufferedProcessor {
 
   #onResult(batch: Batch, result: BatchResult, isHome: boolean): void {
     if (isHome) this.#giveBack(batch.bytes);
+    if (result.ok && !this.#closed && batch.waiters > 0 && this.#channel.isIdle) {
+      this.#hold.begin(this.#waiters + batch.waiters, this.#clock.monotonicMs() - batch.leftAtMs);
+    }
     // Before the acknowledgements, which take as long as a write: the writer works meanwhile (docs/decisions/0002).
     this.#sendNext();
     this.#events.onBatchDone(batch, result);
@@ -334,7 +351,7 @@ export class BufferedProcessor {
       this.#flush('close');
       if (this.#lines === 0) this.#onHandedOver?.();
     } else if (this.#waiters > 0 && this.#channel.isIdle) {
-      this.#flush('acknowledgement');
+      if (!this.#hold.isHolding) this.#flush('acknowledgement');
     } else if (this.#overdue !== undefined) {
       this.#flush(this.#overdue);
     }

@@ -15,7 +15,15 @@ test('a batch comes home before its numbered requests are acknowledged: the next
   };
   const batch: Batch = {
     bytes: new Uint8Array(new SharedArrayBuffer(16)),
-    ...{ length: 2, lines: 1, requests: 1, firstReceivedAtMs: 0, lastReceivedAtMs: 0 },
+    ...{
+      length: 2,
+      lines: 1,
+      requests: 1,
+      waiters: 0,
+      leftAtMs: 0,
+      firstReceivedAtMs: 0,
+      lastReceivedAtMs: 0,
+    },
     acknowledgements: [],
     parts: [part],
   };
