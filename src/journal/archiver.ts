@@ -14,11 +14,13 @@
  * 3. `#committing` is held from the first rename or record of a change to its last unlink, so compression
  *    and retention never change one segment at once.
  * 4. A step that fails is tried again at the next tick, and every step can be repeated from the start.
+ * 5. What has a record is on the disk: a segment whose sync failed is written again first, until that works.
  */
 import { join } from 'node:path';
 import type { Clock, Timer } from '../base/clock.ts';
 import { errorMessage, SinkError, systemErrorCode } from '../base/errors.ts';
 import { describeCompressed, finishInterrupted } from './archive-recovery.ts';
+import type { ArchiverEvents, ArchiverFault, ArchiverStats } from './archiver-events.ts';
 import { DamageError, draftCompressed, hashOf } from './compress.ts';
 import type { JournalConfig } from './config.ts';
 import type { FileSystem } from './file-system.ts';
@@ -31,54 +33,19 @@ import type { SegmentName } from './segment-name.ts';
 import { JOURNAL_FOLDER, MANIFEST_FILE } from './segment-name.ts';
 import { SegmentRemover } from './segment-remover.ts';
 import { completeSidecar } from './sidecar-file.ts';
+import { writeAgainDurably } from './write-again.ts';
+
+export type * from './archiver-events.ts';
 
 export type ArchiverOptions = Pick<
   JournalConfig,
   'filePath' | 'compress' | 'retainFiles' | 'retainBytes' | 'retainAgeMs' | 'lowSpaceBytes'
 >;
 
-export interface ArchiverFault {
-  readonly task: 'recover' | 'hash' | 'compress' | 'retain' | 'space';
-  /** What it was working on: a file name, or the folder. */
-  readonly file: string;
-  readonly code: string;
-  readonly message: string;
-  /** It goes on trying. False: this one is left as it is, for a person to look at. */
-  readonly willRetry: boolean;
-}
-
-export interface ArchiverEvents {
-  onArchived?(record: ManifestRecord): void;
-  onCompressed?(record: ManifestRecord, plainBytes: number, durationMs: number): void;
-  onDeleted?(records: readonly ManifestRecord[]): void;
-  /** Once when the free space falls below LOW_SPACE_BYTES... */
-  onLowSpace?(freeBytes: number): void;
-  /** ...and once when it is back. */
-  onSpace?(freeBytes: number): void;
-  onFault?(fault: ArchiverFault): void;
-}
-
 export interface ArchiverDeps {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
   readonly events: ArchiverEvents;
-}
-
-export interface ArchiverStats {
-  /** Closed segments in the manifest that are still there. */
-  readonly segments: number;
-  /** Their size on disk, and the readings in them uncompressed. */
-  readonly fileBytes: number;
-  readonly bytes: number;
-  readonly lines: number;
-  /** Removed by retention since the archiver was opened. */
-  readonly deletedSegments: number;
-  readonly deletedFileBytes: number;
-  /** Waiting for their hash, and for their compression. */
-  readonly hashQueue: number;
-  readonly compressQueue: number;
-  /** As of the last look; undefined before the first. */
-  readonly freeBytes: number | undefined;
 }
 
 /** How often age, free space and failed steps are looked at again. */
@@ -240,6 +207,7 @@ export class SegmentArchiver {
         if (!isHopeless) return; // order is kept: the next tick begins with this one again
       }
       this.#toHash.shift();
+      this.#events.onSettled?.(segment);
       this.#compressLane.ask();
       this.#retentionLane.ask();
     }
@@ -248,6 +216,9 @@ export class SegmentArchiver {
   async #archive(segment: ClosedSegment): Promise<ManifestRecord> {
     const path = join(this.#folder, segment.file);
     const journalFolder = join(this.#folder, JOURNAL_FOLDER);
+    if (segment.suspect) {
+      await writeAgainDurably(this.#fileSystem, { path, folder: this.#folder, bytes: segment.fileBytes });
+    }
     await completeSidecar(this.#fileSystem, { folder: this.#folder, journalFolder }, segment);
     const hash = await hashOf(segment, this.#fileSystem, path, this.#abandonHashes.signal);
     const { number, ...known } = segment;

@@ -12,6 +12,7 @@
  * 4. No number is used twice, also not that of a segment that was removed because nothing was in it: its checkpoint of
  *    the producers may be there, and says which segments a start need not read.
  * 5. A disk that takes no writes does not stop the start; what could not be done is told in `faults`.
+ * 6. What is reported as good is on the disk, also where a sync had failed in the process that died (write-again.ts).
  */
 import { join } from 'node:path';
 import { MiB } from '../base/byte-size.ts';
@@ -28,6 +29,7 @@ import { blocksFile, MANIFEST_FILE, segmentsAmong } from './segment-name.ts';
 import type { SegmentScan } from './segment-scan.ts';
 import { scanSegment } from './segment-scan.ts';
 import { writeSidecar } from './sidecar-file.ts';
+import { writeAgain } from './write-again.ts';
 
 export const TORN_FOLDER = 'torn';
 const MAX_CUT_BYTES = 8 * MiB;
@@ -166,6 +168,10 @@ class SegmentRecovery {
       writeSidecar(this.#fileSystem, this.#folders.journalFolder, this.#name.base, sidecar, scan.blocks),
     );
     // What survived in the page cache is not on the disk yet, and the manifest is about to vouch for it.
+    const fileBytes = scan.validBytes + leftBytes;
+    if (!(await this.#attempt('write it again', () => writeAgain(this.#fileSystem, fd, fileBytes)))) {
+      suspect = true;
+    }
     if (!(await this.#attempt('sync', () => this.#fileSystem.sync(fd)))) suspect = true;
     await this.#attempt('sync the folder', () => this.#fileSystem.syncFolder(this.#folders.folder));
     const { number, file, startedAtMs } = this.#name;
@@ -176,7 +182,7 @@ class SegmentRecovery {
       closedAtMs: Math.max(startedAtMs, this.#nowMs),
       lines: scan.lines,
       bytes: scan.validBytes,
-      fileBytes: scan.validBytes + leftBytes,
+      fileBytes,
       firstReceivedAtMs: scan.firstReceivedAtMs,
       lastReceivedAtMs: scan.lastReceivedAtMs,
       suspect,

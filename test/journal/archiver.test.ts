@@ -87,6 +87,58 @@ test('a closed segment gets a record with the hash of its file', async (t) => {
   await assertClean(folder);
 });
 
+test('a segment whose sync failed is written again before its record, until that works', async (t) => {
+  const folder = await temporaryFolder(t);
+  const fileSystem = faultyFileSystem();
+  const settled: number[] = [];
+  const { archiver, clock, faults } = await begin(options(folder), fileSystem, {
+    onSettled: ({ number }) => settled.push(number),
+  });
+  const suspect = { ...(await writeSegment(folder, 1)), suspect: true };
+  const writes = (file: string): number =>
+    fileSystem.calls.filter(({ method, path }) => method === 'write' && basename(path) === file).length;
+  fileSystem.rule = ({ method, path }) =>
+    method === 'sync' && basename(path) === suspect.file ? { kind: 'error', code: 'EIO' } : undefined;
+  archiver.closed(suspect);
+  await archiver.idle();
+  assert.equal(writes(suspect.file), 1);
+  assert.equal((await loadManifest(folder))?.records.size ?? 0, 0);
+  assert.deepEqual(settled, []);
+  fileSystem.rule = undefined;
+  clock.advance(10_000);
+  await archiver.idle();
+  assert.equal(writes(suspect.file), 2);
+  assert.deepEqual(settled, [1]);
+  const good = await writeSegment(folder, 2);
+  archiver.closed(good);
+  await archiver.close({ finishHashes: true });
+  assert.equal(writes(good.file), 0, 'what was synced is left alone');
+  assert.deepEqual(settled, [1, 2]);
+  const records = [...(await loadManifest(folder))!.records.values()];
+  assert.deepEqual(
+    records.map(({ suspect: isSuspect }) => isSuspect),
+    [true, false],
+  );
+  assert.deepEqual(
+    faults.map(({ task, code, willRetry }) => ({ task, code, willRetry })),
+    [{ task: 'hash', code: 'EIO', willRetry: true }],
+  );
+  await assertClean(folder);
+});
+
+test('a segment whose sync failed and that is gone is settled, too', async (t) => {
+  const folder = await temporaryFolder(t);
+  const settled: number[] = [];
+  const { archiver } = await begin(options(folder), realFileSystem, {
+    onSettled: ({ number }) => settled.push(number),
+  });
+  const suspect = { ...(await writeSegment(folder, 1)), suspect: true };
+  await unlink(join(folder, suspect.file));
+  archiver.closed(suspect);
+  await archiver.close({ finishHashes: true });
+  assert.deepEqual(settled, [1]);
+});
+
 test('a sidecar that a fault cut short or kept away is completed before the record', async (t) => {
   const folder = await temporaryFolder(t);
   const segments = await Promise.all([1, 2, 3].map((number) => writeSegment(folder, number)));

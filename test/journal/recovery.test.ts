@@ -59,6 +59,34 @@ function lengthOf(text: string): number {
   return Buffer.byteLength(text);
 }
 
+test('what a start takes over is written again before it is synced: a sync may have failed before the crash', async () => {
+  const { data, blocks } = await written(3, 0);
+  const folder = temporaryFolder();
+  const path = crashed(folder.path, data, blocks.toString());
+  const harness = await recover(folder.path);
+  const calls = harness.fileSystem.calls.filter((call) => call.path === path).map(({ method }) => method);
+  assert.deepEqual(
+    calls.filter((method) => method === 'write' || method === 'sync'),
+    ['write', 'sync'],
+  );
+  assert.deepEqual(readFileSync(path), data);
+});
+
+test('where it cannot be written again it is suspect, and the start goes on', async () => {
+  const { data, blocks, lines } = await written(3, 0);
+  const folder = temporaryFolder();
+  const path = crashed(folder.path, data, blocks.toString());
+  const harness = new JournalHarness(folder.path);
+  harness.fileSystem.rule = (call) =>
+    call.method === 'write' && call.path === path ? { kind: 'error', code: 'EROFS' } : undefined;
+  await harness.open();
+  await harness.writer.close();
+  const { closed } = harness.recovered[0]!.segments[0]!;
+  assert.equal(closed.suspect, true);
+  assert.equal(closed.lines, lines);
+  assert.match(harness.recovered[0]!.faults[0]!, /cannot write it again/);
+});
+
 describe('recovery', { timeout: 60_000 }, () => {
   const lines = Buffer.from(makeBatch('x', 3).bytes).toString();
 

@@ -17,6 +17,9 @@ await runWorker<undefined, ArchiverEvent>(async (emit) => {
     clock: systemClock,
     events: {
       onArchived: () => emitStats(),
+      onSettled: ({ number, suspect }) => {
+        if (suspect) segments.postMessage(number);
+      },
       onCompressed: (record, plainBytes, durationMs) => {
         emit({ kind: 'compressed', plainBytes, fileBytes: record.fileBytes, durationMs });
         emitStats();

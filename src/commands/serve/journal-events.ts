@@ -16,7 +16,7 @@ import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 export interface WriterData {
   readonly options: JsonWriterOptions;
   readonly producers: ProducerGateOptions;
-  /** Closed segments go out here, straight to the archiver. */
+  /** Closed segments go out here, straight to the archiver; of a suspect one its number comes back when it is settled. */
   readonly segments: MessagePort;
 }
 

@@ -68,7 +68,8 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
       },
       onSegmentClosed: (segment, cause) => {
         activity.ended(segment.number);
-        checkpoints.segmentEnded(segment.number, segment.file);
+        if (segment.suspect) checkpoints.segmentDoubted(segment.number, segment.file);
+        else checkpoints.segmentEnded(segment.number, segment.file);
         if (gate === undefined) recovered.push(segment);
         segments.postMessage(segment);
         emit({ kind: 'segmentClosed', cause, suspect: segment.suspect });
@@ -87,6 +88,7 @@ await runWorker<undefined, WriterEvent, WriterCommand>(async (emit) => {
       onSynced: (durationMs, bytes) => activity.synced(durationMs, bytes),
     },
   });
+  segments.on('message', (number: number) => checkpoints.segmentSettled(number));
   const restored = await restoreProducers(realFileSystem, folders, recovered, systemClock.nowMs());
   for (const fault of restored.faults) onProducersFault(fault);
   const theGate = new ProducerGate(producers, {

@@ -8,6 +8,8 @@
  * 1. A checkpoint knows only lines of segments that are closed, and so on the disk: it holds what was known when the
  *    oldest one that is not was begun. The page cache may keep a checkpoint and lose the lines it speaks of; a number
  *    that counts as taken then would be acknowledged to whoever sends it again, and be nowhere.
+ *    One whose sync failed is closed and not on the disk until the archiver has written it again; one that recovery found so
+ *    was not begun here, and what was known before it nobody knows: until then no checkpoint is written.
  * 2. What was under way just then it does not know. Those lines lie in the segments that were not closed at that time,
  *    or behind, so these are read again, though they may be closed by now.
  * 3. A checkpoint is never written over, only behind: one that is torn takes none with it that others may rely on.
@@ -43,8 +45,10 @@ export class CheckpointWriter {
   readonly #journalFolder: string;
   readonly #known: KnownProducers;
   readonly #onFault: (error: unknown) => void;
-  /** Begun and not closed, each with what was known when it was begun, and where the rest may lie. */
-  readonly #open = new Map<number, Known>();
+  /** Begun and not on the disk for sure, each with what was known when it was begun, and where the rest may lie. */
+  readonly #open = new Map<number, Known | undefined>();
+  /** The last that ended. */
+  #ended: { readonly number: number; readonly file: string } | undefined;
   /** Paths of those that are whole. */
   readonly #kept: string[] = [];
 
@@ -63,16 +67,33 @@ export class CheckpointWriter {
   segmentOpened(number: number, file: string): void {
     const oldest = Math.min(number, ...this.#open.keys());
     this.#open.set(number, { producers: this.#known.records(), scanFrom: oldest });
+    const known = this.#open.get(oldest);
     // Nobody has numbered anything yet, so no line of theirs can be in a segment before this one.
     if (this.#known.size === 0) this.#write(number, file, { producers: [], scanFrom: number });
-    else this.#write(number, file, this.#open.get(oldest)!);
+    else if (known !== undefined) this.#write(number, file, known);
   }
 
   segmentEnded(number: number, file: string): void {
-    const wasOpen = this.#open.delete(number);
-    if (wasOpen && this.#open.size === 0) {
-      this.#write(number, file, { producers: this.#known.records(), scanFrom: number + 1 });
-    }
+    this.#ended = { number, file };
+    if (this.#open.delete(number)) this.#allEnded();
+  }
+
+  /** It is closed, or was found so, and its sync failed. */
+  segmentDoubted(number: number, file: string): void {
+    this.#ended = { number, file };
+    this.#open.set(number, this.#open.get(number));
+  }
+
+  /** One that was doubted is on the disk, or gone for good. */
+  segmentSettled(number: number): void {
+    if (this.#open.delete(number)) this.#allEnded();
+  }
+
+  /** When none is open, the last has a checkpoint that needs no segment. */
+  #allEnded(): void {
+    if (this.#open.size > 0 || this.#ended === undefined) return;
+    const { number, file } = this.#ended;
+    this.#write(number, file, { producers: this.#known.records(), scanFrom: number + 1 });
   }
 
   #write(segment: number, file: string, { producers, scanFrom }: Known): void {

@@ -60,6 +60,48 @@ test('a checkpoint speaks of nothing that lies in a segment that is not closed: 
   assert.deepEqual(faults, []);
 });
 
+test('a segment whose sync failed counts as not closed until it is on the disk', () => {
+  const folder = join(temporaryFolder().path, '.journal');
+  mkdirSync(folder);
+  let next = 11n;
+  const known = { size: 1, records: () => [{ id: 'p', next, holes: [], seenAtMs: 1 }] };
+  const writer = new CheckpointWriter(realFileSystem, folder, known, (error) => assert.ifError(error));
+  const nameOf = (number: number): string => `${BASE}${number}.jsonl`;
+  const checkpointOf = (number: number): readonly [bigint, number] | undefined => {
+    const file = join(folder, `${BASE}${number}.producers`);
+    if (!existsSync(file)) return undefined;
+    const checkpoint = parseCheckpoint(readFileSync(file))!;
+    return [checkpoint.producers[0]!.next, checkpoint.scanFrom];
+  };
+  const begin = (number: number): readonly [bigint, number] | undefined => {
+    writer.segmentOpened(number, nameOf(number));
+    return checkpointOf(number);
+  };
+  begin(1);
+  next = 21n;
+  writer.segmentDoubted(1, nameOf(1));
+  assert.deepEqual(begin(2), [11n, 1]);
+  next = 31n;
+  writer.segmentEnded(2, nameOf(2));
+  assert.deepEqual(begin(3), [11n, 1], '1 is older, and still in doubt');
+  writer.segmentSettled(1);
+  next = 41n;
+  assert.deepEqual(begin(4), [31n, 1]);
+  writer.segmentEnded(3, nameOf(3));
+  writer.segmentDoubted(4, nameOf(4));
+  assert.deepEqual(checkpointOf(4), [31n, 1]);
+  writer.segmentSettled(4);
+  assert.deepEqual(checkpointOf(4), [41n, 5], 'none is in doubt any more');
+
+  // Recovery found 5 so: what was known before it nobody knows.
+  writer.segmentDoubted(5, nameOf(5));
+  next = 51n;
+  assert.equal(begin(6), undefined);
+  writer.segmentSettled(5);
+  next = 61n;
+  assert.deepEqual(begin(7), [51n, 5]);
+});
+
 test('a checkpoint that could not be written pushes out none that is whole', () => {
   const folder = join(temporaryFolder().path, '.journal');
   mkdirSync(folder);
