@@ -102,6 +102,8 @@ export class BufferedProcessor {
   /** From the first numbered request of the batch on; then they have the acknowledgements. */
   #parts: BatchPart[] | undefined;
   #waiters = 0;
+  /** Since something is under way: waiters of batches whose result was good. */
+  #answered = 0;
   #timer: Timer | undefined;
   #flushScheduled = false;
   /** The cause that could not be acted on for want of item room; the next result makes up for it. */
@@ -190,7 +192,7 @@ export class BufferedProcessor {
     if (this.#lines >= this.#options.bufferSizeReadings) this.#flush('size');
     else if (this.#committedBytes >= this.#options.bufferBytes) this.#flush('bytes');
     else if (this.#waiters > 0 && this.#channel.isIdle) {
-      if (!this.#hold.holds(this.#waiters)) this.#scheduleGroupCommit();
+      if (!this.#hold.keeps(this.#waiters)) this.#scheduleGroupCommit();
     } else
       this.#timer ??= this.#clock.setTimer(this.#options.bufferFlushIntervalMs, () => this.#flush('timer'));
   }
@@ -261,10 +263,10 @@ export class BufferedProcessor {
     });
   }
 
-  #onHoldExpired(): void {
-    if (this.#waiters === 0) return;
-    this.#hold.wasInVain();
-    this.#flush('acknowledgement');
+  #onHoldExpired(): number {
+    const waiters = this.#waiters;
+    if (waiters > 0) this.#flush('acknowledgement');
+    return waiters;
   }
 
   async #closeWhenHandedOver(): Promise<void> {
@@ -335,14 +337,21 @@ export class BufferedProcessor {
 
   #onResult(batch: Batch, result: BatchResult, isHome: boolean): void {
     if (isHome) this.#giveBack(batch.bytes);
-    if (result.ok && !this.#closed && batch.waiters > 0 && this.#channel.isIdle) {
-      this.#hold.begin(this.#waiters + batch.waiters, this.#clock.monotonicMs() - batch.leftAtMs);
-    }
+    this.#answered = result.ok ? this.#answered + batch.waiters : 0;
+    if (this.#channel.isIdle) this.#considerHold(batch);
     // Before the acknowledgements, which take as long as a write: the writer works meanwhile (docs/decisions/0002).
     this.#sendNext();
     this.#events.onBatchDone(batch, result);
     this.#channel.room.trim(this.#usedBytes);
     this.#events.onRoom();
+  }
+
+  /** The last of those under way is answered. */
+  #considerHold(batch: Batch): void {
+    const answered = this.#answered;
+    this.#answered = 0;
+    if (answered === 0 || this.#closed || this.#overdue !== undefined) return;
+    this.#hold.begin(answered, this.#waiters, this.#clock.monotonicMs() - batch.leftAtMs);
   }
 
   #sendNext(): void {

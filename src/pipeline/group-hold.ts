@@ -6,38 +6,42 @@
  * for all of them is nearly twice as much (docs/decisions/0141).
  *
  * Whether they come back cannot be known, only tried. So a hold is short against the round trip that it may spare, and after
- * one that was in vain the next is tried after twice as many groups.
+ * one that was in vain the next is tried after twice as many groups. One that expected mostly callers who were there already
+ * shows nothing: after a hold in vain the first caller to come back leaves alone, and the next waits for him only.
  *
  *            begin                        enough came back | the group left for another reason
  *   open ───────────────▶ holding ─────────────────────────────────────────────────────────────▶ open
- *                            └──── timer: the group leaves; if anybody waited, it was in vain ───▶ open
+ *                            └──── timer: the group leaves; with a quarter missing it was in vain ─▶ open
  */
 import type { Clock, Timer } from '../base/clock.ts';
 
 /** Shorter ones are no longer than the way back is. */
 const MIN_ROUND_TRIP_MS = 2;
 /**
- * Of the round trip just seen. One for both halves gains where the way back takes less than half of it, and with a quarter
- * it gains a third; beyond, the daemon would stand still during a sync in place of reading the next requests.
+ * Of the round trip S just seen. With a way back P of each half, two round trips become one and two ways back: 2S against S + 2P,
+ * which gains where P is below S / 2. A quarter keeps away from where it is neither, as the daemon stands still meanwhile.
  */
 const HELD_PART = 0.25;
-/** A timer of n milliseconds fires after n - 1 to n. */
+/** A timer may fire so much before its time. */
 const TIMER_SLACK_MS = 1;
 /** Longer ways back are seldom, and a disk that stood still for a second says nothing about the callers. */
 const MAX_HOLD_MS = 20;
-/** After holds in vain: of so many groups one is still tried. */
+/** After so many groups one is tried again, however many were in vain. */
 const MAX_SKIPPED_GROUPS = 64;
+/** Of those expected: with so many the group is worth having waited for. */
+const ENOUGH_PART = 0.75;
 
 export class GroupHold {
   readonly #clock: Clock;
-  readonly #onExpired: () => void;
+  readonly #onExpired: () => number;
   #timer: Timer | undefined;
-  #expectedWaiters = 0;
+  #expected = 0;
+  #isTelling = false;
   #groupsToSkip = 0;
   #skippedLast = 0;
 
-  /** `onExpired`: the group leaves as it is. */
-  constructor(clock: Clock, onExpired: () => void) {
+  /** `onExpired`: the group leaves as it is; answers how many wait in it. */
+  constructor(clock: Clock, onExpired: () => number) {
     this.#clock = clock;
     this.#onExpired = onExpired;
   }
@@ -46,33 +50,34 @@ export class GroupHold {
     return this.#timer !== undefined;
   }
 
-  /** A group is answered that took so long from leaving to its result; with those who were in it so many will wait. */
-  begin(expectedWaiters: number, roundTripMs: number): void {
-    if (roundTripMs < MIN_ROUND_TRIP_MS) return;
+  /** So many were just answered, so long after they left, and so many wait already. */
+  begin(answered: number, waiting: number, roundTripMs: number): void {
+    // Who is alone waits for nobody.
+    if (roundTripMs < MIN_ROUND_TRIP_MS || answered + waiting < 2) return;
     if (this.#groupsToSkip > 0) {
       this.#groupsToSkip--;
       return;
     }
-    this.#timer?.cancel();
-    this.#expectedWaiters = expectedWaiters;
+    this.#expected = answered + waiting;
+    this.#isTelling = answered >= waiting;
     const holdMs = Math.min(MAX_HOLD_MS, Math.ceil(roundTripMs * HELD_PART + TIMER_SLACK_MS));
+    this.cancel();
     this.#timer = this.#clock.setTimer(holdMs, () => {
       this.#timer = undefined;
-      this.#onExpired();
+      if (this.#onExpired() < this.#expected * ENOUGH_PART) this.#wasInVain();
     });
   }
 
-  /** So many wait now: whether the group is to be kept back for more. */
-  holds(waiters: number): boolean {
+  /** So many wait now: ends the hold if that is enough. True: the group is to be kept back for more. */
+  keeps(waiting: number): boolean {
     if (this.#timer === undefined) return false;
-    if (waiters < this.#expectedWaiters) return true;
+    if (waiting < this.#expected) return true;
     this.cancel();
-    this.#skippedLast = 0;
+    if (this.#isTelling) this.#skippedLast = 0;
     return false;
   }
 
-  /** It ran out, and somebody waited for nothing. */
-  wasInVain(): void {
+  #wasInVain(): void {
     this.#skippedLast = Math.min(MAX_SKIPPED_GROUPS, Math.max(1, this.#skippedLast * 2));
     this.#groupsToSkip = this.#skippedLast;
   }
