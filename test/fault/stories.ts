@@ -100,7 +100,7 @@ export const STORIES: readonly Story[] = [
   {
     name: 'somebody removes .journal',
     // Others come past it, too, but not each time.
-    meantFor: 'completeSidecar: open(join(folder',
+    meantFor: 'completeSidecar:',
     expectedFaults: ['sidecar'],
     middle: async (run) => {
       rmSync(join(run.folder, '.journal'), { recursive: true, force: true });
@@ -115,6 +115,11 @@ export const STORIES: readonly Story[] = [
       kind: 'partial',
       code: 'ENOSPC',
     }),
+  },
+  {
+    name: 'a sync fails, and the segment is closed as suspect',
+    meantFor: 'writeAgainDurably',
+    faults: nth(2, (call) => call.method === 'syncData' && isData(call), error('EIO')),
   },
   {
     name: 'a segment cannot be begun',
