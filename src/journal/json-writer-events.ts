@@ -1,8 +1,11 @@
-/** What the owner of a JsonWriter tells it and hears from it. */
+/** What the owner of a JsonWriter gives it and hears from it. */
+import type { Clock } from '../base/clock.ts';
+import type { FileSystem } from './file-system.ts';
 import type { JournalHealth } from './journal-health.ts';
 import type { ClosedSegment } from './manifest.ts';
 import type { RecoveryReport } from './recovery.ts';
 import type { RotationCause } from './rotation.ts';
+import type { RunWriter } from './run-writer.ts';
 
 export interface JsonWriterOptions {
   readonly filePath: string;
@@ -38,4 +41,12 @@ export interface JsonWriterEvents {
   /** Once per group of batches written together. */
   onWritten(bytes: number, lines: number, durationMs: number): void;
   onSynced(durationMs: number, bytesDurable: number): void;
+}
+
+export interface JsonWriterParts {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly events: JsonWriterEvents;
+  /** Writes beside this thread what goes around the page cache. */
+  readonly runs?: RunWriter;
 }

@@ -14,7 +14,7 @@
  *
  *   A segment:  begun by its first batch ─▶ open ─▶ retired ─▶ synced ─▶ closed, reported
  *               retired by: size, interval, fault (cannot be cut back), suspect (sync failed), lost (removed
- *               or moved), adrift, close. At most MAX_RETIRING wait for the disk; then batches wait here.
+ *               or moved), adrift, close.
  *
  * Invariants:
  * 1. Every batch given to `append` gets exactly one answer. Within one segment the positive answers are in order.
@@ -25,7 +25,7 @@
  * 4. A batch is never split over two segments, nor is a line.
  * 5. Segment numbers only grow, whatever the clock does, and are never used twice.
  * 6. Segments are reported in the order of their numbers, each once.
- * 7. Nothing waits for a sync on the append path: retired segments are synced and closed beside it.
+ * 7. The append path waits for no sync but that of a cut; see segment-closer.ts.
  * 8. After a fault, health turns true again only by a probe; see journal-health.ts.
  * 9. The folder is made at open only; see folder-watch.ts.
  */
@@ -38,33 +38,24 @@ import type { FileSystem } from './file-system.ts';
 import { JournalFolder } from './journal-folder.ts';
 import type { JournalHealth } from './journal-health.ts';
 import { HealthKeeper } from './journal-health.ts';
-import type { JsonWriterEvents, JsonWriterOptions, LostSegment, RetireCause } from './json-writer-events.ts';
-import { type AppendBatch, OpenSegment } from './open-segment.ts';
+import type {
+  JsonWriterEvents,
+  JsonWriterOptions,
+  JsonWriterParts,
+  LostSegment,
+  RetireCause,
+} from './json-writer-events.ts';
+import { type AppendBatch, type FinishReport, OpenSegment } from './open-segment.ts';
 import { nextGroup, type PendingBatch, refuseFrom } from './pending-batches.ts';
 import { type RecoveryReport, recoverJournal } from './recovery.ts';
 import { type RotationCause, rotationCause, untilBoundaryMs } from './rotation.ts';
-import type { RunWriter } from './run-writer.ts';
+import { SegmentCloser } from './segment-closer.ts';
 import { SegmentSyncer } from './segment-syncer.ts';
 import type { AppendDone, WriteFault } from './write-fault.ts';
 import { writeFault } from './write-fault.ts';
 
-export type { JournalHealth } from './journal-health.ts';
-export type * from './json-writer-events.ts';
-export type { AppendBatch } from './open-segment.ts';
-export type { AppendDone, AppendResult } from './write-fault.ts';
-
 /** How often folder, lock, segment and rotation are looked at. */
 const WATCH_INTERVAL_MS = 1000;
-/** Each holds two descriptors and some unsynced data; a disk this far behind has to catch up first. */
-const MAX_RETIRING = 8;
-
-export interface JsonWriterParts {
-  readonly fileSystem: FileSystem;
-  readonly clock: Clock;
-  readonly events: JsonWriterEvents;
-  /** Writes beside this thread what goes around the page cache. */
-  readonly runs?: RunWriter;
-}
 
 interface Current {
   readonly segment: OpenSegment;
@@ -106,11 +97,10 @@ export class JsonWriter {
   #nextNumber: number;
   /** Every segment up to this number was reported or is known to be gone. */
   #reportedNumber: number;
-  #retiring = 0;
-  #retired: Promise<void> = Promise.resolve();
+  readonly #closer: SegmentCloser;
 
   #adrift: WriteFault | undefined;
-  /** Open or being closed when the folder went away; at most MAX_RETIRING and one. */
+  /** Open or being closed when the folder went away; at most MAX_CLOSING and one. */
   #adriftSegments: LostSegment[] = [];
   #closing: Promise<void> | undefined;
 
@@ -137,6 +127,14 @@ export class JsonWriter {
       () => this.#repair(),
       (health) => this.#events.onHealth(health),
     );
+    this.#closer = new SegmentCloser({
+      clock: this.#clock,
+      mayWait: () => this.#adrift === undefined && this.#closing === undefined,
+      onCutFault: (fault) => {
+        this.#health.fail(fault);
+        this.flush();
+      },
+    });
     this.#nextNumber = recovered.highestNumber + 1;
     this.#reportedNumber = recovered.highestNumber;
     this.#armWatch();
@@ -191,17 +189,18 @@ export class JsonWriter {
     this.#queue = [];
     let at = 0;
     while (at < queue.length) {
-      if (this.#adrift !== undefined) {
-        refuseFrom(queue, at, this.#adrift);
+      const refusal = this.#adrift ?? this.#closer.fault;
+      if (refusal !== undefined) {
+        refuseFrom(queue, at, refusal);
         return;
       }
       const cause = this.#rotationCause(queue[at]!.batch.bytes.length);
       if (cause !== undefined) this.#retire(cause);
+      if (this.#closer.isCutPending || (this.#current === undefined && this.#closer.isFull)) {
+        this.#queue = queue.slice(at).concat(this.#queue);
+        return;
+      }
       if (this.#current === undefined) {
-        if (this.#retiring >= MAX_RETIRING) {
-          this.#queue = queue.slice(at).concat(this.#queue);
-          return;
-        }
         const fault = this.#begin();
         if (fault !== undefined) {
           refuseFrom(queue, at, fault);
@@ -292,31 +291,28 @@ export class JsonWriter {
     }
   }
 
-  /** The current segment takes no more: sync and close it beside the append path. */
+  /** The current segment takes no more. */
   #retire(cause: RetireCause): void {
     const { segment, syncer } = this.#current!;
     this.#current = undefined;
-    this.#retiring++;
-    const drained = syncer.drain();
-    this.#retired = this.#retired.then(async () => {
-      await drained;
-      const { closed, faults } = await segment.finish(this.#clock.nowMs(), syncer.failure !== undefined);
-      this.#retiring--;
-      const { number, file, bytes, lines } = segment;
-      const gone = closed === undefined && bytes > 0;
-      // Is it the file that is gone, or the whole folder?
-      if (gone && this.#adrift === undefined) this.#checkFolder();
-      if (cause === 'adrift' || (gone && this.#adrift !== undefined)) {
-        // If the folder comes back with it, recovery reports it.
-        this.#adriftSegments.push({ number, file, lines, bytes });
-      } else {
-        this.#reportedNumber = number;
-        if (closed !== undefined) this.#events.onSegmentClosed(closed, cause);
-        else this.#reportGone({ number, file, lines, bytes });
-        for (const { operation, error } of faults) this.#health.fail(writeFault(operation, error));
-      }
-      if (this.#queue.length > 0) this.flush();
-    });
+    this.#closer.close(segment, syncer, (report) => this.#finished(segment, cause, report));
+  }
+
+  #finished(segment: OpenSegment, cause: RetireCause, { closed, faults }: FinishReport): void {
+    const { number, file, bytes, lines } = segment;
+    const gone = closed === undefined && bytes > 0;
+    // Is it the file that is gone, or the whole folder?
+    if (gone && this.#adrift === undefined) this.#checkFolder();
+    if (cause === 'adrift' || (gone && this.#adrift !== undefined)) {
+      // If the folder comes back with it, recovery reports it.
+      this.#adriftSegments.push({ number, file, lines, bytes });
+    } else {
+      this.#reportedNumber = number;
+      if (closed !== undefined) this.#events.onSegmentClosed(closed, cause);
+      else this.#reportGone({ number, file, lines, bytes });
+      for (const { operation, error } of faults) this.#health.fail(writeFault(operation, error));
+    }
+    if (this.#queue.length > 0) this.flush();
   }
 
   #reportGone(segment: LostSegment): void {
@@ -344,6 +340,7 @@ export class JsonWriter {
       const fault = this.#folder.check();
       if (fault !== undefined) {
         this.#adrift = fault;
+        this.#closer.giveUp();
         if (this.#current !== undefined) this.#retire('adrift');
         this.#health.fail(fault, 0);
       } else if (this.#current !== undefined && !this.#current.segment.isNamed()) {
@@ -361,13 +358,13 @@ export class JsonWriter {
       if (this.#adrift !== undefined) return this.#adrift;
     }
     await probeDisk(this.#fileSystem, this.#folder.paths.journalFolder);
-    return undefined;
+    return await this.#closer.retry();
   }
 
   /** Takes up the folder again if it is back. Answers why not, or undefined when it was taken up. */
   async #reattach(before: WriteFault): Promise<WriteFault | undefined> {
     // Until the segments we had open there are closed, recovery must not touch them.
-    await this.#retired;
+    await this.#closer.idle;
     try {
       const refusal = await this.#folder.takeUpAgain();
       if (refusal !== undefined) return refusal;
@@ -391,10 +388,12 @@ export class JsonWriter {
     // The await lets close() store its promise, so that the watch is not armed again.
     await this.#health.stop();
     this.#watchTimer?.cancel();
+    await this.#closer.retry();
     this.flush();
-    while (this.#queue.length > 0) await this.#retired;
+    this.#closer.giveUp();
+    while (this.#queue.length > 0) await this.#closer.idle;
     if (this.#current !== undefined) this.#retire('close');
-    while (this.#retiring > 0) await this.#retired;
+    await this.#closer.idle;
     await this.#folder.release();
   }
 }

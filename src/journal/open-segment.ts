@@ -97,8 +97,11 @@ export class OpenSegment implements SegmentStart {
   #lastReceivedAtMs: number | null = null;
   #durable: Mark = START_MARK;
   #nameDurable = false;
-  /** What lies behind `bytes`, or was cut off there, no sync has covered: after a power cut the file might be another. */
-  #isEndUnsynced = false;
+  /** What was cut off and no sync has covered is there again after a power cut: the file might be another. */
+  #cuts = 0;
+  #syncedCuts = 0;
+  /** The file could not be cut back to `bytes`. */
+  #isLonger = false;
 
   private constructor(
     fileSystem: FileSystem,
@@ -159,6 +162,11 @@ export class OpenSegment implements SegmentStart {
   }
   get unsyncedBytes(): number {
     return this.#bytes - this.#durable.bytes;
+  }
+
+  /** No power cut brings back what was cut off. */
+  get isEndSure(): boolean {
+    return this.#syncedCuts === this.#cuts && !this.#isLonger;
   }
 
   /** All in one go; see AppendReport for what became of them. Never throws. */
@@ -225,14 +233,9 @@ export class OpenSegment implements SegmentStart {
    */
   async sync(mustBeLinked: boolean): Promise<number> {
     const mark = this.#mark();
-    const wasEndBefore = this.#isEndUnsynced;
-    this.#isEndUnsynced = false;
-    try {
-      await this.#fileSystem.syncData(this.#fd);
-    } catch (error) {
-      this.#isEndUnsynced ||= wasEndBefore;
-      throw error;
-    }
+    const cuts = this.#cuts;
+    await this.#fileSystem.syncData(this.#fd);
+    this.#syncedCuts = cuts;
     if (!this.#nameDurable) {
       await this.#fileSystem.syncFolder(this.#folders.folder);
       this.#nameDurable = true;
@@ -249,6 +252,13 @@ export class OpenSegment implements SegmentStart {
   revertToDurable(): void {
     this.#restore(this.#durable);
     this.#cutBack();
+  }
+
+  /** Makes the end sure. Cuts again: what a failed sync has made of the first cut nobody knows. Throws the file system's error. */
+  async settleEnd(): Promise<void> {
+    await this.#fileSystem.truncate(this.#fd, this.#bytes);
+    this.#isLonger = false;
+    await this.#syncEnd();
   }
 
   /** Closes both files and makes their names durable. The data was synced before, or is suspect. Never throws. */
@@ -272,8 +282,8 @@ export class OpenSegment implements SegmentStart {
       fileBytes = (await this.#fileSystem.status(this.#fd)).sizeBytes;
     });
     if (fileBytes > this.#bytes && this.#cutBack()) fileBytes = this.#bytes;
-    // No acknowledgement hangs on it: the file must stay the one that is recorded.
-    if (this.#isEndUnsynced) await attempt('sync the end', () => this.#fileSystem.sync(this.#fd));
+    // The file must stay the one that is recorded.
+    if (this.#syncedCuts !== this.#cuts) await attempt('sync the end', () => this.#syncEnd());
     await attempt('close the segment', () => this.#output.close());
     await attempt('close the segment', () => this.#fileSystem.close(this.#fd));
     await attempt('close the sidecar', () => this.#sidecar.close());
@@ -298,10 +308,10 @@ export class OpenSegment implements SegmentStart {
       fileBytes,
       firstReceivedAtMs: this.#firstReceivedAtMs,
       lastReceivedAtMs: this.#lastReceivedAtMs,
-      suspect: suspect || !namesDurable,
+      suspect: suspect || !namesDurable || this.#syncedCuts !== this.#cuts,
     };
     // Of what we meant to write. Where that and the file may differ, the file is read for it.
-    const isAsMeant = !suspect && fileBytes === this.#bytes;
+    const isAsMeant = !closed.suspect && fileBytes === this.#bytes;
     if (this.#hash !== undefined && isAsMeant) {
       return { closed: { ...closed, sha256: this.#hash.digest('hex') }, faults };
     }
@@ -337,17 +347,26 @@ export class OpenSegment implements SegmentStart {
   #cutBack(): boolean {
     try {
       // Asking first spares a segment on a disk turned read-only, where nothing was written and no cut works.
-      if (this.#fileSystem.statusSync(this.#fd).sizeBytes === this.#bytes) return true;
+      this.#isLonger = this.#fileSystem.statusSync(this.#fd).sizeBytes > this.#bytes;
+      if (!this.#isLonger) return true;
     } catch {
       // Not known: cut.
     }
     try {
-      this.#isEndUnsynced = true;
+      this.#cuts++;
       this.#fileSystem.truncateSync(this.#fd, this.#bytes);
+      this.#isLonger = false;
       return true;
     } catch {
+      this.#isLonger = true;
       return false;
     }
+  }
+
+  async #syncEnd(): Promise<void> {
+    const cuts = this.#cuts;
+    await this.#fileSystem.sync(this.#fd);
+    this.#syncedCuts = cuts;
   }
 
   #mark(): Mark {

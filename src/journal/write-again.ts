@@ -10,7 +10,7 @@ import { readFully, writeFully } from './file-system.ts';
 
 const CHUNK_BYTES = MiB;
 
-/** The first `bytes` of it. Throws the file system's error. */
+/** The first `bytes` of it, and its end, where that had been cut off. Throws the file system's error. */
 export async function writeAgain(fileSystem: FileSystem, fd: number, bytes: number): Promise<void> {
   const chunk = new Uint8Array(Math.min(CHUNK_BYTES, bytes));
   for (let at = 0; at < bytes; at += chunk.length) {
@@ -18,6 +18,8 @@ export async function writeAgain(fileSystem: FileSystem, fd: number, bytes: numb
     const length = await readFully(fileSystem, fd, wanted, at);
     await writeFully(fileSystem, fd, wanted.subarray(0, length), at);
   }
+  const { sizeBytes } = await fileSystem.status(fd);
+  await fileSystem.truncate(fd, sizeBytes);
 }
 
 /** And makes it durable, with its name in `folder`. */

@@ -22,6 +22,10 @@ async function scenario(harness: JournalHarness, tag: string): Promise<void> {
   }
 }
 
+async function nextTurns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+}
+
 async function run(
   rule: FaultRule,
   durability: Durability,
@@ -151,7 +155,7 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
     });
   }
 
-  test('a file that cannot be cut back is closed with fewer valid bytes than it has', async () => {
+  test('a file that cannot be cut back stops the intake for ten seconds, then is closed with fewer valid bytes', async () => {
     const folder = temporaryFolder();
     const harness = new JournalHarness(folder.path);
     const writer = await harness.open();
@@ -162,12 +166,24 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
       if (call.method === 'writevSync' && call.path.endsWith('.jsonl')) {
         return { kind: writes++ === 0 ? 'short' : 'partial', code: 'ENOSPC' };
       }
-      return call.method === 'truncateSync' ? { kind: 'error', code: 'EIO' } : undefined;
+      return call.method.startsWith('truncate') ? { kind: 'error', code: 'EIO' } : undefined;
     };
     for (let i = 0; i < 4; i++) harness.append(`b${i}`);
     writer.flush();
     assert.equal(harness.acknowledged.size, 3, 'what was wholly written before the fault stays');
     assert.equal(harness.refused.size, 2);
+    const cuts = (): number => harness.fileSystem.calls.filter(({ method }) => method === 'truncate').length;
+    for (let attempts = 1; attempts < 10; attempts++) {
+      await until(() => cuts() === attempts);
+      assert.equal(harness.closed.size, 0);
+      harness.append(`c${attempts}`);
+      writer.flush();
+      assert.equal(harness.refused.size, 2 + attempts);
+      while (cuts() === attempts) {
+        await nextTurns();
+        harness.clock.advance(100);
+      }
+    }
     await until(() => harness.closed.size === 1);
     const closed = harness.closed.get(1)!;
     assert.ok(closed.fileBytes > closed.bytes);
@@ -221,6 +237,71 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
     assert.ok(
       ofSegment.slice(cut).some((call) => call.method === 'sync'),
       'a power cut must not bring back what was cut off',
+    );
+  });
+
+  test('synced: what was refused cannot be taken again while a power cut would bring it back', async () => {
+    const folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open({ durability: 'synced' });
+    harness.append('a');
+    writer.flush();
+    await until(() => harness.answered === 1);
+    let failing = true;
+    harness.fileSystem.rule = ({ method, path }) =>
+      failing && method.startsWith('sync') && path.endsWith('1.jsonl')
+        ? { kind: 'error', code: 'EIO' }
+        : undefined;
+    harness.append('b');
+    writer.flush();
+    await until(() => harness.answered === 2);
+    harness.append('while it is cut');
+    writer.flush();
+    assert.equal(harness.answered, 2, 'it waits, and is not written');
+    await until(() => harness.answered === 3);
+    harness.append('after that failed');
+    writer.flush();
+    assert.deepEqual([...harness.refused.values()], ['EIO', 'EIO', 'EIO']);
+    harness.clock.advance(1000);
+    await nextTurns();
+    assert.deepEqual([writer.health.ok, harness.opened, harness.closed.size], [false, [1], 0]);
+    failing = false;
+    await harness.untilHealthy();
+    harness.append('d');
+    writer.flush();
+    await until(() => harness.answered === 5);
+    await writer.close();
+    harness.check();
+    assert.deepEqual([...harness.acknowledged.keys()].length, 2);
+    const [closed] = [...harness.closed.values()];
+    assert.deepEqual([closed!.suspect, closed!.bytes], [true, closed!.fileBytes]);
+    const steps = harness.fileSystem.calls.filter(
+      ({ path }) => path.endsWith('1.jsonl') || path.endsWith('2.jsonl'),
+    );
+    const begun = steps.findIndex(({ method, path }) => method === 'openSync' && path.endsWith('2.jsonl'));
+    const before = steps.slice(0, begun).map(({ method }) => method);
+    assert.ok(before.lastIndexOf('sync') > before.lastIndexOf('truncate'), String(before));
+  });
+
+  test('a journal that is closed while a cut fails ends nevertheless, and refuses what waits', async () => {
+    const folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open({ durability: 'synced' });
+    harness.append('a');
+    writer.flush();
+    await until(() => harness.answered === 1);
+    harness.fileSystem.rule = ({ method }) =>
+      method.startsWith('sync') ? { kind: 'error', code: 'EIO' } : undefined;
+    harness.append('b');
+    writer.flush();
+    await until(() => harness.answered === 2);
+    harness.append('c');
+    await writer.close();
+    harness.check();
+    assert.equal(harness.refused.size, 2);
+    assert.deepEqual(
+      [...harness.closed.values()].map(({ suspect, lines }) => [suspect, lines]),
+      [[true, 3]],
     );
   });
 

@@ -16,7 +16,7 @@ function file(bytes: number): string {
   return path;
 }
 
-test('every byte is written, with itself, then synced, then the name', async () => {
+test('every byte is written, with itself, the end is set where it is, then synced, then the name', async () => {
   const bytes = 2.5 * 2 ** 20;
   const path = file(bytes + 10);
   const before = readFileSync(path);
@@ -31,6 +31,10 @@ test('every byte is written, with itself, then synced, then the name', async () 
       written += count;
       return count;
     },
+    truncate: async (fd, sizeBytes) => {
+      steps.push(`cut at ${sizeBytes}`);
+      await realFileSystem.truncate(fd, sizeBytes);
+    },
     sync: async (fd) => {
       steps.push(`sync behind ${written}`);
       await realFileSystem.sync(fd);
@@ -41,11 +45,11 @@ test('every byte is written, with itself, then synced, then the name', async () 
     },
   };
   await writeAgainDurably(fileSystem, { path, folder: dirname(path), bytes });
-  assert.deepEqual(steps, [`sync behind ${bytes}`, 'syncFolder']);
+  assert.deepEqual(steps, [`cut at ${bytes + 10}`, `sync behind ${bytes}`, 'syncFolder']);
   assert.deepEqual(readFileSync(path), before);
 });
 
-for (const method of ['open', 'read', 'write', 'sync', 'syncFolder'] as const) {
+for (const method of ['open', 'read', 'write', 'status', 'truncate', 'sync', 'syncFolder'] as const) {
   test(`says so when it cannot ${method}, and keeps no descriptor`, async () => {
     const path = file(100);
     const fileSystem = faultyFileSystem((call) =>

@@ -29,4 +29,8 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
   [3912, 'a checkpoint spoke for an empty segment, and after a restart another one had its number'],
   [13885, 'the same, with a number below it'],
   [9706, 'what a failed sync had refused was there again after kill -9, and its repeat too'],
+  [
+    6666,
+    'the same after a power cut: the disk never had the cut, and the archiver had not recorded where it was',
+  ],
 ];

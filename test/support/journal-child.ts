@@ -2,8 +2,8 @@
 import { writeSync } from 'node:fs';
 import { systemClock } from '../../src/base/clock.ts';
 import { realFileSystem } from '../../src/journal/file-system.ts';
-import type { JsonWriterOptions } from '../../src/journal/json-writer.ts';
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
+import type { JsonWriterOptions } from '../../src/journal/json-writer-events.ts';
 import { DEFAULTS, makeBatch } from './journal-harness.ts';
 
 const [folder, tag, durability] = process.argv.slice(2);

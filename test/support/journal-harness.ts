@@ -9,16 +9,12 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { parseBlocks } from '../../src/journal/blocks.ts';
-import type {
-  AppendBatch,
-  JournalHealth,
-  JsonWriter,
-  JsonWriterOptions,
-  LostSegment,
-  RetireCause,
-} from '../../src/journal/json-writer.ts';
+import type { JournalHealth } from '../../src/journal/journal-health.ts';
+import type { JsonWriter } from '../../src/journal/json-writer.ts';
 import { openJsonWriter } from '../../src/journal/json-writer.ts';
+import type { JsonWriterOptions, LostSegment, RetireCause } from '../../src/journal/json-writer-events.ts';
 import type { ClosedSegment } from '../../src/journal/manifest.ts';
+import type { AppendBatch } from '../../src/journal/open-segment.ts';
 import type { RecoveryReport } from '../../src/journal/recovery.ts';
 import type { RunWriter } from '../../src/journal/run-writer.ts';
 import { parseSegmentFile } from '../../src/journal/segment-name.ts';

@@ -11,7 +11,7 @@ import type { TlsMaterial } from '../../grpc/tls/material.ts';
 import { type AdmissionCells, newAdmissionCells } from '../../ingest/admission.ts';
 import type { ClientActivity } from '../../ingest/clients.ts';
 import type { IngestConfig } from '../../ingest/config.ts';
-import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import { LEDGER_CELLS } from '../../observe/ledger.ts';
 import type { PipelineConfig } from '../../pipeline/config.ts';

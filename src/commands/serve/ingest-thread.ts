@@ -23,7 +23,7 @@ import type { ListenAddress } from '../../base/listen-address.ts';
 import type { TokenEntry } from '../../base/token-file.ts';
 import type { StopResult } from '../../grpc/server.ts';
 import type { TlsMaterial } from '../../grpc/tls/material.ts';
-import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
 import { Ledger } from '../../observe/ledger.ts';
 import type { DrainedChannel } from '../../pipeline/channel-receiver.ts';
 import type { Held } from './balance.ts';

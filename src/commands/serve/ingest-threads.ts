@@ -18,7 +18,7 @@ import type { StopResult } from '../../grpc/server.ts';
 import { HANDSHAKE_FAULTS } from '../../grpc/tls/handshake-fault.ts';
 import type { TlsMaterial } from '../../grpc/tls/material.ts';
 import { fairShareState } from '../../ingest/fair-share.ts';
-import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
 import type { ClientsState, QueueState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
 import type { FaultLog } from '../../observe/fault-log.ts';

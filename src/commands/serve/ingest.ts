@@ -21,7 +21,7 @@ import type { FairShare } from '../../ingest/fair-share.ts';
 import { LineEncoder } from '../../ingest/line-encoder.ts';
 import { DISK_RETRY_AFTER_MS, SensorService } from '../../ingest/sensor-service.ts';
 import { UsualLines } from '../../ingest/usual-lines.ts';
-import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
 import type { QueueState } from '../../observe/daemon-state.ts';
 import type { Ledger } from '../../observe/ledger.ts';
 import type { Batch, BatchPart, BatchResult, PartResult } from '../../pipeline/batch.ts';

@@ -1,12 +1,8 @@
 /** What the two journal threads are started with, and what they tell the main thread. Plain data: it is cloned. */
 import type { MessagePort } from 'node:worker_threads';
 import type { ArchiverFault, ArchiverOptions, ArchiverStats } from '../../journal/archiver.ts';
-import type {
-  JournalHealth,
-  JsonWriterOptions,
-  LostSegment,
-  RetireCause,
-} from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
+import type { JsonWriterOptions, LostSegment, RetireCause } from '../../journal/json-writer-events.ts';
 import type { ProducerGateOptions } from '../../journal/producers/producer-gate.ts';
 import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
 import type { ProducersState } from '../../observe/daemon-state.ts';

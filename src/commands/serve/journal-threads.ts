@@ -9,7 +9,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { formatByteSize } from '../../base/byte-size.ts';
 import type { ArchiverStats } from '../../journal/archiver.ts';
 import type { JournalConfig } from '../../journal/config.ts';
-import type { JournalHealth } from '../../journal/json-writer.ts';
+import type { JournalHealth } from '../../journal/journal-health.ts';
 import type { ProducersPage, ProducersQuestion } from '../../journal/producers/producers-page.ts';
 import type { JournalState, ProducersState } from '../../observe/daemon-state.ts';
 import type { EventLoopReport } from '../../observe/event-loop-delay.ts';
