@@ -36,18 +36,15 @@ export interface SegmentCloserParts {
   onCutFault(fault: WriteFault): void;
 }
 
-interface FailingCut {
-  readonly segment: OpenSegment;
-  attempts: number;
-  readonly end: () => void;
-}
-
 export class SegmentCloser {
   readonly #parts: SegmentCloserParts;
   readonly #closing = new Set<OpenSegment>();
   #closed: Promise<void> = Promise.resolve();
-  #failing: FailingCut | undefined;
   #fault: WriteFault | undefined;
+  /** Of the cut that failed and waits. */
+  #resume: ((isRetry: boolean) => void) | undefined;
+  /** Of the retry that was asked for. */
+  #answer: ((fault: WriteFault | undefined) => void) | undefined;
 
   constructor(parts: SegmentCloserParts) {
     this.#parts = parts;
@@ -87,37 +84,46 @@ export class SegmentCloser {
     return this.#closed;
   }
 
+  /** All attempts are made here, one after the other: `finish` must not close the file under one of them. */
   async #cut(segment: OpenSegment): Promise<void> {
     if (!this.#parts.mayWait()) return;
-    this.#fault = await attempt(segment);
-    if (this.#fault === undefined) return;
-    this.#parts.onCutFault(this.#fault);
-    if (!this.#parts.mayWait()) return;
-    await new Promise<void>((end) => {
-      this.#failing = { segment, attempts: 1, end };
-    });
+    for (let attempts = 1; ; attempts++) {
+      const fault = await attempt(segment);
+      const isOver = fault === undefined || attempts === MAX_CUT_ATTEMPTS;
+      this.#fault = isOver ? undefined : fault;
+      this.#answer?.(this.#fault);
+      this.#answer = undefined;
+      if (isOver) return;
+      if (attempts === 1) this.#parts.onCutFault(fault);
+      if (!this.#parts.mayWait()) return;
+      const isRetry = await new Promise<boolean>((resume) => {
+        this.#resume = resume;
+      });
+      if (!isRetry) return;
+    }
   }
 
   /** Tries the cut that failed again. Answers why it failed again. */
   async retry(): Promise<WriteFault | undefined> {
-    const failing = this.#failing;
-    if (failing !== undefined) {
-      const fault = await attempt(failing.segment);
-      failing.attempts++;
-      if (fault !== undefined && failing.attempts < MAX_CUT_ATTEMPTS) {
-        this.#fault = fault;
-        return fault;
-      }
+    if (this.#resume === undefined) {
+      this.#fault = undefined;
+      return undefined;
     }
-    this.#fault = undefined;
-    this.giveUp();
-    return undefined;
+    const answer = new Promise<WriteFault | undefined>((resolve) => {
+      this.#answer = resolve;
+    });
+    this.#goOn(true);
+    return await answer;
   }
 
-  /** The one that is failing is finished as it is. */
+  /** What is failing and waits is finished as it is. */
   giveUp(): void {
-    this.#failing?.end();
-    this.#failing = undefined;
+    this.#goOn(false);
+  }
+
+  #goOn(isRetry: boolean): void {
+    this.#resume?.(isRetry);
+    this.#resume = undefined;
   }
 }
 

@@ -3,7 +3,9 @@
  * answers must agree with the files and the writer must go on by itself.
  */
 import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Fault, FaultRule, FileSystemCall } from '../support/faulty-file-system.ts';
 import { faultyFileSystem, isWrite } from '../support/faulty-file-system.ts';
@@ -248,16 +250,20 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
     writer.flush();
     await until(() => harness.answered === 1);
     let failing = true;
-    harness.fileSystem.rule = ({ method, path }) =>
-      failing && method.startsWith('sync') && path.endsWith('1.jsonl')
-        ? { kind: 'error', code: 'EIO' }
-        : undefined;
+    const { promise: slowly, resolve: goOn } = Promise.withResolvers<void>();
+    harness.fileSystem.rule = ({ method, path }) => {
+      if (!failing || !path.endsWith('1.jsonl')) return undefined;
+      if (method === 'truncate') return { kind: 'slow', code: '', until: slowly };
+      return method.startsWith('sync') ? { kind: 'error', code: 'EIO' } : undefined;
+    };
     harness.append('b');
     writer.flush();
     await until(() => harness.answered === 2);
     harness.append('while it is cut');
     writer.flush();
+    await nextTurns();
     assert.equal(harness.answered, 2, 'it waits, and is not written');
+    goOn();
     await until(() => harness.answered === 3);
     harness.append('after that failed');
     writer.flush();
@@ -281,6 +287,49 @@ describe('a disk that stays broken', { timeout: 30_000 }, () => {
     const begun = steps.findIndex(({ method, path }) => method === 'openSync' && path.endsWith('2.jsonl'));
     const before = steps.slice(0, begun).map(({ method }) => method);
     assert.ok(before.lastIndexOf('sync') > before.lastIndexOf('truncate'), String(before));
+  });
+
+  test('a folder that goes away while a cut is tried again: the file is closed behind that, not under it', async () => {
+    const folder = temporaryFolder();
+    const harness = new JournalHarness(folder.path);
+    const writer = await harness.open({ durability: 'synced' });
+    harness.append('a');
+    writer.flush();
+    await until(() => harness.answered === 1);
+    let cuts = 0;
+    const { promise: slowly, resolve: goOn } = Promise.withResolvers<void>();
+    harness.fileSystem.rule = ({ method, path }) => {
+      if (!path.endsWith('1.jsonl')) return undefined;
+      if (method === 'truncate' && ++cuts > 1) return { kind: 'slow', code: '', until: slowly };
+      return method.startsWith('sync') ? { kind: 'error', code: 'EIO' } : undefined;
+    };
+    harness.append('b');
+    writer.flush();
+    await until(() => harness.answered === 2);
+    while (cuts < 2) {
+      harness.clock.advance(100);
+      await nextTurns();
+    }
+    const away = `${folder.path}-away`;
+    renameSync(folder.path, away);
+    harness.clock.advance(1000);
+    // What would close it now syncs the sidecar first.
+    await sleep(100);
+    const closes = (): number =>
+      harness.fileSystem.calls.filter(({ method, path }) => method === 'close' && path.endsWith('1.jsonl'))
+        .length;
+    assert.equal(closes(), 0);
+    goOn();
+    await until(() => closes() === 1);
+    harness.fileSystem.rule = undefined;
+    renameSync(away, folder.path);
+    await harness.untilHealthy();
+    harness.append('c');
+    writer.flush();
+    await until(() => harness.answered === 3);
+    await writer.close();
+    harness.check();
+    assert.equal(harness.acknowledged.size, 2);
   });
 
   test('a journal that is closed while a cut fails ends nevertheless, and refuses what waits', async () => {
