@@ -180,12 +180,13 @@ export class ManifestFile {
     this.#length = bytes.length;
     this.#lineCount = kept.length;
     this.#hasExcess = false;
-    this.#records.clear();
-    for (const record of kept) this.#records.set(record.segment, record);
     await this.#fileSystem.close(old).catch(() => {});
     this.#mustRewrite = true; // until the new name itself is on the disk
     await this.#fileSystem.syncFolder(this.#journalFolder);
     this.#mustRewrite = false;
+    // Not before: whoever is told that it failed brings it again, and meanwhile nobody may act on it.
+    this.#records.clear();
+    for (const record of kept) this.#records.set(record.segment, record);
   }
 
   /** What a rewrite keeps: all but the deleted ones far below the oldest segment that is still there. */

@@ -721,6 +721,32 @@ test('records go on after the manifest was removed or cut behind our back', asyn
   assert.equal((await loadManifest(folder))!.records.size, 1);
 });
 
+test('a record that may not be on the disk is not acted on: retention would remove what is recorded again', async (t) => {
+  const folder = await temporaryFolder(t);
+  const fileSystem = faultyFileSystem();
+  const { archiver, clock, faults } = await begin(options(folder, { retainAgeMs: 3_600_000 }), fileSystem);
+  const journalFolder = join(folder, JOURNAL_FOLDER);
+  await unlink(join(journalFolder, 'manifest.jsonl'));
+  fileSystem.rule = ({ method, path }) =>
+    method === 'syncFolder' && path === journalFolder ? { kind: 'error', code: 'EIO' } : undefined;
+  archiver.closed(await writeSegment(folder, 1));
+  await archiver.idle();
+  assert.deepEqual([archiver.stats.segments, archiver.stats.hashQueue], [0, 1]);
+  fileSystem.rule = undefined;
+  for (let tick = 0; tick < 2; tick++) {
+    clock.advance(2 * 3_600_000);
+    await archiver.idle();
+  }
+  await archiver.close({ finishHashes: true });
+  assert.equal(faults.length, 1);
+  assert.deepEqual(await segmentFiles(folder), []);
+  assert.deepEqual(
+    [...(await loadManifest(folder))!.records.values()].map(({ state }) => state),
+    ['deleted'],
+  );
+  await assertClean(folder);
+});
+
 test('a segment handed over twice, or already known, is recorded once', async (t) => {
   const folder = await temporaryFolder(t);
   const segment = await writeSegment(folder, 1);
