@@ -3,6 +3,7 @@ import { systemClock } from '../../base/clock.ts';
 import { openLogger } from '../../observe/logger.ts';
 import { command } from '../command.ts';
 import { checkDaemonConfig, daemonGroups } from '../option-groups.ts';
+import { collectWithoutHelpers } from './garbage-collection.ts';
 import { onStopSignals } from './stop-signals.ts';
 
 export const serveCommand = command({
@@ -27,6 +28,7 @@ export const serveCommand = command({
     { line: 'ACK=synced telemetry-sink serve', help: 'OK only once the reading is on the disk' },
   ],
   async run(config) {
+    collectWithoutHelpers();
     const log = await openLogger(config.observe);
     const { Daemon } = await import('./daemon.ts');
     const daemon = new Daemon(config, log, systemClock);
