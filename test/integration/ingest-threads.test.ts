@@ -291,6 +291,21 @@ test('a thread that hangs does not cost the others their drain', { timeout: 60_0
   assert.match(lastLine(daemon), new RegExp(`lost ${byThread['ingest-1']} `));
 });
 
+test('a thread that dies behind the writer has its books closed: nobody is left to say what became of its batches', {
+  timeout: 60_000,
+}, async (t) => {
+  const daemon = await InProcessDaemon.start(t, { DRAIN_TIMEOUT: '6s' });
+  await daemon.hold('ingest-1');
+  await daemon.kill('writer');
+  assert.equal(await daemon.stop(), 1);
+  const messages = daemon.log.map(({ msg }) => msg);
+  assert.ok(messages.some((msg) => msg.includes('ingest-1 thread: hangs, and is given up')));
+  assert.deepEqual(
+    messages.filter((msg) => msg.includes('batches on their way to the writer')),
+    [],
+  );
+});
+
 test('abort does not wait for a thread that hangs', { timeout: 60_000 }, async (t) => {
   const daemon = await InProcessDaemon.start(t);
   await daemon.hold('ingest-3');

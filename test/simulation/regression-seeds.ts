@@ -33,4 +33,5 @@ export const REGRESSION_SEEDS: readonly (readonly [seed: number, found: string])
     6666,
     'the same after a power cut: the disk never had the cut, and the archiver had not recorded where it was',
   ],
+  [68135, 'a drain waited for the dead writer to say what an ingest thread that died behind it had sent'],
 ];

@@ -101,6 +101,7 @@ export class IngestThread {
   #life: Life | undefined;
   #address: ListenAddress;
   #isLeaving = false;
+  #isWriterDead = false;
   #restartDelayMs = RESTART_DELAY_MS;
   #restart: Timer | undefined;
   #onCallsStopped: ((result: StopResult) => void) | undefined;
@@ -256,13 +257,11 @@ export class IngestThread {
     this.#closeBooks(this.#life);
   }
 
-  /** The writer died: it will say no more about what a dead life had sent. */
+  /** The writer died: it will say no more about what a dead life had sent, nor about one that dies from now on. */
   onWriterDeath(message: string): void {
+    this.#isWriterDead = true;
     this.post({ kind: 'abandon', message });
-    const life = this.#life;
-    if (this.#state !== 'dying' || life === undefined) return;
-    life.ledger.closeAfterDeath();
-    this.#endLife(life);
+    if (this.#life !== undefined) this.#closeBooks(this.#life);
   }
 
   async #begin(): Promise<IngestReady> {
@@ -353,9 +352,9 @@ export class IngestThread {
     this.#closeBooks(life);
   }
 
-  /** Once the thread is gone and the writer has said what became of its batches, whichever comes last. */
+  /** Once the thread is gone and the writer has said what became of its batches, or is gone too, whichever comes last. */
   #closeBooks(life: Life): void {
-    if (!life.isOver || life.drained === undefined) return;
+    if (!life.isOver || (life.drained === undefined && !this.#isWriterDead)) return;
     life.ledger.closeAfterDeath(life.drained);
     this.#endLife(life);
   }
