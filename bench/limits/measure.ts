@@ -2,8 +2,8 @@
  * The targets that are no comparison with a peer: acknowledgements after a sync, latency at half of the maximum, two
  * ingest threads, memory with many connections, idle connections. All of the native transport.
  *
- * Each is measured once per round, rounds alternate in their direction, and a figure that is a ratio is one of runs of
- * the same round.
+ * Each is measured once per round, rounds alternate in their direction, and so do the two runs of a ratio, which are of
+ * the same round: whoever comes second finds the disk as the first left it.
  */
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
@@ -45,17 +45,21 @@ export interface LimitsWish {
   onRun(run: LimitRun, done: number, of: number): void;
 }
 
-type Measure = (wish: LimitsWish) => Promise<readonly LimitRun[]>;
+/** Every second round goes backwards. */
+type Direction = 'forwards' | 'backwards';
+
+type Measure = (wish: LimitsWish, direction: Direction) => Promise<readonly LimitRun[]>;
 
 /** By name; `--only` takes these. */
 const MEASURES: Readonly<Record<string, Measure>> = {
-  'synced/64': (wish) => measureSynced(wish, { connections: 8, streams: 8 }),
+  'synced/64': (wish, direction) => measureSynced(wish, direction, { connections: 8, streams: 8 }),
   'synced-slow/64': measureSlowlySynced,
-  'synced/2048': (wish) => measureSynced(wish, { connections: 32, streams: 64 }),
+  'synced/2048': (wish, direction) => measureSynced(wish, direction, { connections: 32, streams: 64 }),
   'latency/1': (wish) => measureLatency(wish, 1),
   'latency/100': (wish) => measureLatency(wish, 100),
-  'threads-stream/1': (wish) => measureThreads(wish, { readings: 1, isStreaming: true }),
-  'threads/100': (wish) => measureThreads(wish, { readings: 100 }),
+  'threads-stream/1': (wish, direction) =>
+    measureThreads(wish, direction, { readings: 1, isStreaming: true }),
+  'threads/100': (wish, direction) => measureThreads(wish, direction, { readings: 100 }),
   'memory/1': (wish) => measureMemory(wish, 1),
   'memory/100': (wish) => measureMemory(wish, 100),
   idle: measureIdle,
@@ -66,15 +70,27 @@ export async function measureLimits(wish: LimitsWish): Promise<readonly LimitRun
   const runs: LimitRun[] = [];
   let done = 0;
   for (let round = 0; round < wish.runs; round++) {
-    for (const [, measure] of round % 2 === 0 ? wanted : wanted.toReversed()) {
+    const direction = round % 2 === 0 ? 'forwards' : 'backwards';
+    for (const [, measure] of direction === 'forwards' ? wanted : wanted.toReversed()) {
       done++;
-      for (const run of await measure(wish)) {
+      for (const run of await measure(wish, direction)) {
         runs.push(run);
         wish.onRun(run, done, wanted.length * wish.runs);
       }
     }
   }
   return runs;
+}
+
+/** Both, the second first when the round goes backwards. */
+async function both(
+  direction: Direction,
+  first: () => Promise<Run>,
+  second: () => Promise<Run>,
+): Promise<readonly [Run, Run]> {
+  if (direction === 'forwards') return [await first(), await second()];
+  const later = await second();
+  return [await first(), later];
 }
 
 interface Load {
@@ -127,18 +143,19 @@ async function withDaemon<T>(
   }
 }
 
-async function measureSlowlySynced(wish: LimitsWish): Promise<readonly LimitRun[]> {
+async function measureSlowlySynced(wish: LimitsWish, direction: Direction): Promise<readonly LimitRun[]> {
   const environment = slowSync(wish.scratch, SLOW_SYNC_MS);
   if (environment === undefined) {
     return [{ name: 'synced-slow/64', figure: Number.NaN, detail: 'needs Linux and a C compiler (cc)' }];
   }
   const slow = { name: 'synced-slow', moreMs: SLOW_SYNC_MS, environment };
-  return measureSynced(wish, { connections: 8, streams: 8 }, slow);
+  return measureSynced(wish, direction, { connections: 8, streams: 8 }, slow);
 }
 
 /** What could be reached: the same load without waiting, as many groups as the disk syncs, as many lines as it takes. */
 async function measureSynced(
   wish: LimitsWish,
+  direction: Direction,
   shape: { readonly connections: number; readonly streams: number },
   { name, moreMs, environment } = { name: 'synced', moreMs: 0, environment: {} },
 ): Promise<readonly LimitRun[]> {
@@ -146,8 +163,11 @@ async function measureSynced(
   const inFlight = shape.connections * shape.streams;
   const disk = measureDisk(wish.scratch, 30, wish.diskMiB);
   const syncMs = disk.syncMs + moreMs;
-  const accepted = await runUnder(wish, load, daemonEnvironment('native', 'accepted'));
-  const synced = await runUnder(wish, load, { ...daemonEnvironment('native', 'synced'), ...environment });
+  const [accepted, synced] = await both(
+    direction,
+    () => runUnder(wish, load, daemonEnvironment('native', 'accepted')),
+    () => runUnder(wish, load, { ...daemonEnvironment('native', 'synced'), ...environment }),
+  );
   const bounds = {
     accepted: accepted.requestsPerSecond,
     syncs: (inFlight / syncMs) * 1000,
@@ -189,6 +209,7 @@ async function measureLatency(wish: LimitsWish, readings: number): Promise<reado
 /** One ingest thread against two. The writer, the collector's helpers and the rest have a third core; the load has the last. */
 async function measureThreads(
   wish: LimitsWish,
+  direction: Direction,
   shape: Pick<Load, 'readings' | 'isStreaming'>,
 ): Promise<readonly LimitRun[]> {
   const name = `threads${shape.isStreaming ? '-stream' : ''}/${shape.readings}`;
@@ -197,17 +218,17 @@ async function measureThreads(
   }
   const cores = chooseCores({ daemon: '0-2', load: '3' });
   const load = { ...shape, connections: 256, streams: 2, cores };
-  const runs: Run[] = [];
-  for (const threads of ['1', '2']) {
-    const environment = { ...daemonEnvironment('native', 'accepted'), INGEST_THREADS: threads };
-    runs.push(await runUnder(wish, load, environment));
-  }
-  const [one, two] = runs;
+  const environment = daemonEnvironment('native', 'accepted');
+  const [one, two] = await both(
+    direction,
+    () => runUnder(wish, load, { ...environment, INGEST_THREADS: '1' }),
+    () => runUnder(wish, load, { ...environment, INGEST_THREADS: '2' }),
+  );
   return [
     {
       name,
-      figure: two!.readingsPerSecond / one!.readingsPerSecond,
-      detail: `${round(one!.readingsPerSecond)} to ${round(two!.readingsPerSecond)} readings/s, ${one!.daemonCores.toFixed(2)} to ${two!.daemonCores.toFixed(2)} cores; with one, limited by ${one!.bottleneck}; with two, by ${two!.bottleneck}`,
+      figure: two.readingsPerSecond / one.readingsPerSecond,
+      detail: `${round(one.readingsPerSecond)} to ${round(two.readingsPerSecond)} readings/s, ${one.daemonCores.toFixed(2)} to ${two.daemonCores.toFixed(2)} cores; with one, limited by ${one.bottleneck}; with two, by ${two.bottleneck}`,
     },
   ];
 }
@@ -224,7 +245,7 @@ async function measureMemory(wish: LimitsWish, readings: number): Promise<readon
   ];
 }
 
-async function measureIdle(wish: LimitsWish): Promise<readonly LimitRun[]> {
+async function measureIdle(wish: LimitsWish, direction: Direction): Promise<readonly LimitRun[]> {
   const count = wish.idleConnections;
   const load = { readings: 100, connections: 8, streams: 50, cores: wish.oneCore };
   const environment = {
@@ -233,9 +254,8 @@ async function measureIdle(wish: LimitsWish): Promise<readonly LimitRun[]> {
     // The receive budget sets aside what a connection may cost.
     RECEIVE_BUFFER_BYTES: '1GiB',
   };
-  const alone = await runUnder(wish, load, environment);
   let perConnectionBytes = Number.NaN;
-  const beside = await runUnder(wish, load, environment, async (daemon) => {
+  async function connectIdle(daemon: DaemonUnderTest): Promise<() => Promise<void>> {
     const before = readMemory(daemon.pid)?.rssBytes ?? Number.NaN;
     const clients = startLoad(load.cores.load, [process.execPath, IDLE_CLIENTS, daemon.grpc, String(count)]);
     await Promise.race([once(clients.child.stdout!, 'data'), clients.ended]);
@@ -246,7 +266,12 @@ async function measureIdle(wish: LimitsWish): Promise<readonly LimitRun[]> {
       clients.child.kill('SIGTERM');
       await clients.ended;
     };
-  });
+  }
+  const [alone, beside] = await both(
+    direction,
+    () => runUnder(wish, load, environment),
+    () => runUnder(wish, load, environment, connectIdle),
+  );
   return [
     { name: 'idle/memory', figure: perConnectionBytes / 1024, detail: `KiB each, ${count} connections` },
     {
