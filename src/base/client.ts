@@ -35,6 +35,10 @@ export class Client {
   /** Bytes of requests lately taken into a batch, and of the lines that they made: what a request of this client's will make. */
   takenBytes = 0;
   takenLineBytes = 0;
+  /** What it asked for and the other threads do not know of yet, and since when; and what it owes of its share of the disk. */
+  askedBytes = 0;
+  askedAtMs = Number.NEGATIVE_INFINITY;
+  owedMs = 0;
   /** What its open calls in this thread hold of RECEIVE_BUFFER_BYTES: the same for the record that comes after a forgotten one. */
   readonly holder: Holder;
   /** Since the last report to the metrics. */

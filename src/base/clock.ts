@@ -2,6 +2,8 @@
  * Time as a parameter. Stages take a Clock instead of reading `Date` or arming `setTimeout`
  * themselves, so that a test or a simulation can own time.
  */
+import { performance } from 'node:perf_hooks';
+
 export interface Timer {
   /** Idempotent; a cancelled timer never fires. */
   cancel(): void;

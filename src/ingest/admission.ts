@@ -75,14 +75,16 @@ export class Admission {
     if (sizeBytes > maxRequestBytes) return tooLarge(sizeBytes, maxRequestBytes);
     const quotaPerSecond = client.quota?.ratePerSecondBytes ?? clientRatePerSecondBytes;
     const bucket = this.#bucket;
-    if (quotaPerSecond === 0 && bucket === undefined && !this.fairShare.isCrowded) return undefined;
-
+    if (quotaPerSecond === 0 && bucket === undefined) {
+      if (this.fairShare.isCrowded) this.fairShare.asked(client, sizeBytes, this.#clock.monotonicMs());
+      return undefined;
+    }
     if (bucket !== undefined && sizeBytes > bucket.burst) {
       return overBurst(sizeBytes, 'RATE_BURST', bucket.burst);
     }
     const nowMs = this.#clock.monotonicMs();
+    this.fairShare.asked(client, sizeBytes, nowMs);
     const row = this.#table.rowOf(client, nowMs);
-    this.fairShare.asked(client, row, sizeBytes, nowMs);
     if (quotaPerSecond > 0) {
       const refusal = this.#takeQuota(sizeBytes, client, row, quotaPerSecond, nowMs);
       if (refusal !== undefined) return refusal;

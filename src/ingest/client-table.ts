@@ -20,6 +20,8 @@ import { bucketEmptyAtMs, fillBucket, newBucketStates } from './token-bucket.ts'
 
 /** A client unheard of for so long has to make room. */
 const IDLE_MS = 60_000;
+/** And is heard of to within so much. */
+const SEEN_STEP_MS = 1000;
 /** Of rows half of which are taken: fewer than one client in a billion finds no place among so many. */
 const PLACES_TRIED = 32;
 /** A thread has the lock for microseconds; one that died with it has it for ever. */
@@ -111,7 +113,8 @@ export class ClientTable {
     const { marks, seenAtMs } = this.cells;
     const { row } = client;
     if (row >= 0 && marks[2 * row] === client.markLow && marks[2 * row + 1] === client.markHigh) {
-      seenAtMs[row] = nowMs;
+      // Written by each request of each thread it would go from core to core.
+      if (nowMs - seenAtMs[row]! >= SEEN_STEP_MS) seenAtMs[row] = nowMs;
       return row;
     }
     return this.#find(client, nowMs);

@@ -13,6 +13,10 @@
  *        ▲                                                                             │
  *        └─────── asked for less, an only client, or the queue was not crowded for CALM_MS ──┘
  *
+ * Where all clients have enough, or only one is there, a request writes nothing that threads share: what a client asks for
+ * and owes is kept in its record and leaves in steps. Cells that each request of each thread wrote cost two threads half
+ * of what they could take (docs/decisions/0143).
+ *
  * Invariants:
  * 1. Shares never let more in than the limits do: they only say who has to leave how much.
  * 2. An only client is always within its share: to it the limits are what they are without shares.
@@ -24,6 +28,14 @@ import { maxMinShare } from './max-min.ts';
 import { bucketEmptyAtMs, moveBucket } from './token-bucket.ts';
 
 const WINDOW_MS = 100;
+/** What a client asks for is told to the other threads so often: some ten times in a window, and at once after a pause. */
+const ASKED_STEP_MS = 10;
+/** What it owes of its share of the disk is when that takes so long to flow in. */
+const OWED_STEP_MS = 1;
+/** That it is crowded is said again so often: a small part of CALM_MS. */
+const CROWDED_STEP_MS = 10;
+/** And the fill of the queue when it has changed by so much of it. */
+const FOUND_STEP = 1 / 256;
 const DEAD_TURN_MS = 2000;
 /** Over about so long demand and the speed of the disk are averaged. */
 const MEMORY_MS = 500;
@@ -166,12 +178,23 @@ export class FairShare {
     return this.#state[STATE.isContended]! !== 0;
   }
 
+  /** Some have to leave room to others: clients have shares of the disk. */
+  get hasQueueShares(): boolean {
+    return this.#state[STATE.queueShare]! !== Number.POSITIVE_INFINITY;
+  }
+
   /** The client asks for so much, whatever comes of it. */
-  asked(client: Client, row: number, bytes: number, nowMs: number): void {
+  asked(client: Client, bytes: number, nowMs: number): void {
+    client.askedBytes += bytes;
+    if (nowMs - client.askedAtMs < ASKED_STEP_MS) return;
+    const asked = client.askedBytes;
+    client.askedBytes = 0;
+    client.askedAtMs = nowMs;
     const { rateDemand, queueDemand } = this.table.cells;
-    if (this.#ratePerSecond > 0) Atomics.add(rateDemand.asked, row, bytes);
+    const row = this.table.rowOf(client, nowMs);
+    if (this.#ratePerSecond > 0) Atomics.add(rateDemand.asked, row, asked);
     if (this.isCrowded) {
-      Atomics.add(queueDemand.asked, row, Math.round(bytes * linesPerByte(client)));
+      Atomics.add(queueDemand.asked, row, Math.round(asked * linesPerByte(client)));
       this.#meet(row, nowMs);
     }
     this.roll(nowMs);
@@ -180,7 +203,7 @@ export class FairShare {
   /** With the second client there is somebody to leave room to. */
   #meet(row: number, nowMs: number): void {
     const state = this.#state;
-    if (state[STATE.queueShare]! !== Number.POSITIVE_INFINITY || state[STATE.soleRow] === row) return;
+    if (this.hasQueueShares || state[STATE.soleRow] === row) return;
     if (state[STATE.soleRow] === NOBODY) state[STATE.soleRow] = row;
     // For the first window, until it is known who asks for how much.
     else state[STATE.queueShare] = this.#diskPerSecond(nowMs) / PRESUMED_CLIENTS;
@@ -202,9 +225,11 @@ export class FairShare {
 
   /** Much of the room is taken, a request found none, or had to leave what there is to others. */
   crowded(nowMs: number): void {
-    // Until now nobody counted what is asked for: a window that began before would show too little.
     const state = this.#state;
-    if (!this.isCrowded) {
+    if (this.isCrowded) {
+      if (nowMs - state[STATE.crowdedAtMs]! < CROWDED_STEP_MS) return;
+    } else {
+      // Until now nobody counted what is asked for: a window that began before would show too little.
       this.#beginWindow(nowMs);
       state[STATE.crowdedSinceMs] = nowMs;
     }
@@ -222,11 +247,12 @@ export class FairShare {
 
   /** So much is queued, by all threads, when somebody looks for room. */
   found(queuedBytes: number): void {
-    this.#state[STATE.queuedBytes] = queuedBytes;
+    const changed = Math.abs(queuedBytes - this.#state[STATE.queuedBytes]!);
+    if (changed > FOUND_STEP * this.#queueBytes) this.#state[STATE.queuedBytes] = queuedBytes;
   }
 
   isWithinQueueShare(client: Client, nowMs: number): boolean {
-    if (this.#state[STATE.queueShare]! === Number.POSITIVE_INFINITY) return true;
+    if (!this.hasQueueShares) return true;
     return bucketEmptyAtMs(this.table.cells.queueShare, this.table.rowOf(client, nowMs)) <= nowMs;
   }
 
@@ -239,9 +265,12 @@ export class FairShare {
   chargeQueue(client: Client, lineBytes: number, nowMs: number): void {
     const share = this.#state[STATE.queueShare]!;
     if (share === Number.POSITIVE_INFINITY) return;
+    client.owedMs += (lineBytes * 1000) / share;
+    if (client.owedMs < OWED_STEP_MS) return;
+    const costMs = Math.min(MOST_DEBT_MS, client.owedMs);
+    client.owedMs = 0;
     const row = this.table.rowOf(client, nowMs);
     const burstMs = Math.min(QUEUE_BURST_MS, (MOST_BURST * this.#queueBytes * 1000) / share);
-    const costMs = Math.min(MOST_DEBT_MS, (lineBytes * 1000) / share);
     moveBucket(this.table.cells.queueShare, row, costMs, burstMs, nowMs);
   }
 

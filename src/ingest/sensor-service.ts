@@ -105,7 +105,7 @@ export class SensorService {
     respond: (outcome: Outcome) => void,
   ): Take {
     const { fairShare, processor, clock } = this.#deps;
-    if (fairShare?.isCrowded !== true) {
+    if (fairShare?.hasQueueShares !== true) {
       const lineBytes = this.#take(request, receivedAtMs, respond);
       if (lineBytes !== NO_ROOM) fairShare?.taken(client, request.length, lineBytes);
       else fairShare?.crowded(clock.monotonicMs());

@@ -9,6 +9,7 @@ import { Client } from '../../src/base/client.ts';
 import { Admission, newAdmissionCells } from '../../src/ingest/admission.ts';
 import { fairShareState } from '../../src/ingest/fair-share.ts';
 import { maxMinShare } from '../../src/ingest/max-min.ts';
+import { bucketEmptyAtMs } from '../../src/ingest/token-bucket.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 interface Sender {
@@ -269,4 +270,67 @@ test('requests that came to nothing say nothing of what the next will make', () 
   const before = { ...eager };
   fairShare.taken(eager, MB, 0);
   assert.deepEqual({ ...eager }, before);
+});
+
+/** Everything that the threads share, as it stands now. */
+function bytesOf(cells: ReturnType<typeof newAdmissionCells>): Buffer {
+  const { clients, state, counts } = cells.fairShare;
+  const { rateDemand, queueDemand, ...rows } = clients;
+  const arrays = [rows, rateDemand, queueDemand].flatMap((group) => Object.values(group));
+  return Buffer.concat([cells.rate, state, counts, ...arrays].map((a) => Buffer.from(a.buffer.slice(0))));
+}
+
+function crowdedAlone() {
+  const clock = new ManualClock();
+  const limits = {
+    ...{ maxRequestBytes: 4 * MB, ratePerSecondBytes: 0, rateBurstBytes: 0, queueBytes: 64 * MB },
+    ...{ clientRatePerSecondBytes: 0, clientRateBurstBytes: 0 },
+  };
+  const cells = newAdmissionCells(64);
+  const admission = new Admission(limits, clock, cells);
+  const client = new Client('token', 'only');
+  admission.fairShare.crowded(clock.monotonicMs());
+  admission.admit(1000, client);
+  const { asked } = cells.fairShare.clients.queueDemand;
+  return { admission, clock, cells, client, asked: () => asked.reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+test('crowded: within 10 ms a client writes once to what threads share, and then all that it asked for', () => {
+  const { admission, clock, cells, client, asked } = crowdedAlone();
+  const first = asked();
+  assert.ok(first > 0, 'a newcomer is seen at once');
+  const before = bytesOf(cells);
+  for (let i = 0; i < 99; i++) {
+    clock.advance(0.1);
+    admission.admit(1000, client);
+    admission.fairShare.crowded(clock.monotonicMs());
+  }
+  // Cells written by each request of two threads cost them half of what they could take.
+  assert.ok(bytesOf(cells).equals(before));
+  clock.advance(0.2);
+  admission.admit(1000, client);
+  assert.equal(asked(), 101 * first);
+});
+
+test('what a client owes of its share is charged in steps of a millisecond, and none of it is forgotten', () => {
+  const { fairShare, clock, eager, shareBytes } = crowdedFor(10, 0);
+  const owesMs = (): number => {
+    const row = fairShare.table.rowOf(eager, clock.monotonicMs());
+    return bucketEmptyAtMs(fairShare.table.cells.queueShare, row) - clock.monotonicMs();
+  };
+  // A full bucket takes no debt yet: charge until it is empty.
+  while (owesMs() < 0) fairShare.chargeQueue(eager, MB, clock.monotonicMs());
+  const before = owesMs();
+  const lineBytes = 1000;
+  const requests = Math.ceil(shareBytes / 1000 / lineBytes) * 10;
+  let steps = 0;
+  for (let i = 0, last = before; i < requests; i++) {
+    fairShare.chargeQueue(eager, lineBytes, clock.monotonicMs());
+    if (owesMs() !== last) steps++;
+    last = owesMs();
+  }
+  const charged = owesMs() - before;
+  const expected = (requests * lineBytes * 1000) / shareBytes;
+  assert.ok(steps >= 9 && steps <= 11, `${steps}`);
+  assert.ok(charged > expected - 1.1 && charged <= expected + 1e-6, `${charged} of ${expected}`);
 });
